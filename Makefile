@@ -1,0 +1,53 @@
+# `make help` lists what there is. Each command works from a clean checkout with Rust, Node.js and
+# the usual build tools, and runs the same here and in CI.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+# The parts share two cores and one target directory: side by side they only wait for each other.
+.NOTPARALLEL:
+
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+SEEDS ?= 1000
+SECONDS ?= 600
+BENCH ?= all
+
+.PHONY: help run test check simulate bench fuzz \
+	test-rust test-examples test-browser test-bench release
+
+help: ## List the commands
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
+
+run: ## Build and start the server with in-memory ports; open the address that it prints
+	cargo run --locked -p darda-server
+
+test: test-rust test-examples simulate test-browser test-bench check ## Everything that can fail
+
+check: ## Format, lints, licences, docs, dependency rules, minimum Rust version, snapshots
+	scripts/check.sh
+
+simulate: release ## The simulation; SEEDS=1000 seeds
+	$(TARGET)/release/darda-sim --seeds $(SEEDS)
+
+bench: release ## The benchmarks, about ten minutes; BENCH=fanout for one of idle, fanout, direct, storm
+	$(TARGET)/release/darda-bench $(BENCH)
+
+fuzz: ## Each fuzz target for SECONDS=600 seconds; needs a nightly Rust
+	scripts/fuzz.sh $(SECONDS)
+
+test-rust:
+	cargo test --locked --workspace --all-features
+
+test-examples:
+	scripts/examples.sh
+
+test-browser:
+	scripts/browser.sh
+
+# The benchmarks at a size that shows only that they run and that nothing is lost.
+test-bench: release
+	$(TARGET)/release/darda-bench --quick all
+
+release:
+	cargo build --locked --release -p darda-server -p darda-sim -p darda-bench

@@ -1,0 +1,40 @@
+#!/usr/bin/env bash
+# Everything that is judged without running the server. Each step says its name.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+step() { printf '\n== %s\n' "$*"; }
+
+step "format"
+cargo fmt --all --check
+
+step "lints"
+cargo clippy --locked --workspace --all-targets --all-features -- -D warnings
+
+step "docs"
+RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --all-features
+
+step "dependency rules"
+scripts/dependencies.sh
+
+step "minimum Rust version"
+declared=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
+pinned=$(sed -n 's/^channel = "\(.*\)"/\1/p' rust-toolchain.toml)
+# The lints and tests above ran on the pinned toolchain: it is the minimum that is promised.
+if [[ $pinned != "$declared" && $pinned != "$declared".* ]]; then
+    echo "Cargo.toml promises Rust $declared, but rust-toolchain.toml tests $pinned" >&2
+    exit 1
+fi
+echo "Rust $declared, tested with $pinned"
+
+step "licences, bans, sources"
+"$(scripts/tool.sh cargo-deny 0.20.2)" --locked check --hide-inclusion-graph bans licenses sources
+
+step "snapshots of frames, documents and OpenAPI"
+# Snapshots never update themselves here: a difference fails.
+INSTA_UPDATE=no cargo test --locked --workspace --all-features --quiet snapshot
+leftovers=$(find . -name '*.snap.new' -not -path './target/*')
+if [[ -n $leftovers ]]; then
+    printf 'snapshots not accepted:\n%s\n' "$leftovers" >&2
+    exit 1
+fi
