@@ -277,8 +277,10 @@ pub enum Via {
     Ack,
     /// By attaching or resuming.
     Attach,
-    /// In a page of history.
+    /// In a page of history, to fill a gap.
     History,
+    /// In a page of history that was looked at and not kept.
+    Glance,
 }
 
 /// What a session was told about.

@@ -1,8 +1,17 @@
 //! Proof of the engine's promises: what clients ask, are answered and are shown is written down as a
 //! [`history`] and judged by the [checkers](check), while a seeded simulation breaks the parts.
 //!
-//! History, view and checkers know nothing of the simulation.
+//! [`history`], [`view`] and the checkers know nothing of the simulation: a test against real
+//! servers can write the same history.
 
+mod acts;
+mod catch_up;
 pub mod check;
+mod device;
 pub mod history;
+pub mod plan;
+mod recorder;
+pub mod run;
+pub mod shrink;
 pub mod view;
+mod world;

@@ -16,7 +16,6 @@ pub(super) struct Owner<'a> {
 
 /// A call from its beginning to its end.
 pub(super) struct Call<'a> {
-    pub(super) session: SessionNo,
     pub(super) user: &'a UserId,
     pub(super) request: &'a Request,
     pub(super) asked: u64,
@@ -120,7 +119,6 @@ impl<'a> Facts<'a> {
                     }
                     by_number.insert(*call, self.calls.len());
                     self.calls.push(Call {
-                        session: *session,
                         user: owner.user,
                         request,
                         asked: record.at,

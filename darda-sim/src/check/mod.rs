@@ -55,12 +55,14 @@ impl fmt::Display for Violation {
     }
 }
 
+type Judge = fn(&Facts<'_>) -> Vec<String>;
+
 /// Judges a history by every promise.
 #[must_use]
 pub fn check(history: &History) -> Vec<Violation> {
     let facts = Facts::of(history);
     let mut violations = Vec::new();
-    let judges: [(Promise, fn(&Facts<'_>) -> Vec<String>); 8] = [
+    let judges: [(Promise, Judge); 8] = [
         (Promise::AcknowledgedIsKept, acknowledged_is_kept::broken),
         (Promise::OneOrder, one_order::broken),
         (Promise::Once, once::broken),

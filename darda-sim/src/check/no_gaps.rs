@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use darda_core::model::{ConversationId, EntryId, Position, UserId};
 
 use super::facts::Facts;
-use crate::history::{DeviceNo, Shown, What};
+use crate::history::{DeviceNo, Shown, Via, What};
 
 pub(super) fn broken(facts: &Facts<'_>) -> Vec<String> {
     let mut broken = beliefs(facts);
@@ -46,7 +46,11 @@ fn beliefs(facts: &Facts<'_>) -> Vec<String> {
         BTreeMap::new();
     for record in &facts.history.records {
         match &record.what {
-            What::Got { session, entry, .. } => {
+            What::Got {
+                session,
+                entry,
+                via,
+            } if *via != Via::Glance => {
                 let Some(owner) = facts.sessions.get(session) else {
                     continue;
                 };
