@@ -54,7 +54,7 @@ pub(super) async fn an_append_keeps_all_that_it_was_given(cache: Arc<dyn Cache>)
     assert_eq!(entry.body, append.body);
     assert_eq!(entry.epoch, Epoch(7));
     let recent = cache.recent(log.id, Range::NEWEST, 10).await?;
-    assert_eq!(recent.entries, [entry.clone()]);
+    assert_eq!(recent.entries, std::slice::from_ref(&entry));
     let opaque = Body::Opaque((0..=255_u8).collect());
     let binary = appended(&*cache, log.checked("opaque", opaque, Epoch(7), false)).await?;
     assert_eq!(cache.find(log.id, binary.id).await?, Some(binary.clone()));

@@ -36,7 +36,7 @@ pub(super) async fn a_refused_append_leaves_nothing(cache: Arc<dyn Cache>) -> Re
     assert_eq!(cache.find(log.id, stale.id).await?, None);
     assert_eq!(
         cache.recent(log.id, Range::OLDEST, 10).await?.entries,
-        [first.clone()]
+        std::slice::from_ref(&first)
     );
     let second = appended(&*cache, log.checked("2", "2", Epoch(5), false)).await?;
     assert_eq!(second.prev, Some(first.position));

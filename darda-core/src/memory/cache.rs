@@ -1,28 +1,23 @@
 //! The in-memory cache: logs in shards, each behind one lock, so that an append is one step.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use lru::LruCache;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::clock::{Clock, SystemClock};
 use super::log::Log;
-use crate::error::{Error, ErrorKind, Result};
-use crate::model::{Body, ConversationId, Entry, EntryId, Epoch, Position};
-use crate::ports::{Admission, Append, Appended, Cache, Head, Range, Recent, Settled};
+use super::shard::{Key, Limits, Shard};
+use crate::error::Result;
+use crate::model::{ConversationId, Entry, EntryId, Epoch, Position};
+use crate::ports::{Append, Appended, Cache, Head, Range, Recent, Settled};
 
 const SHARDS: usize = 64;
-/// How far the first position of an incarnation lies past the clock, in microseconds.
-const SKIP_US: u64 = 1_000_000;
 const DEFAULT_MEMORY: usize = 512 * 1024 * 1024;
 const DEFAULT_LOGS: usize = 100_000;
 const DEFAULT_OUTBOX: usize = 10_000;
-/// How often a claim doubles an entry's wait.
-const MOST_DOUBLINGS: u32 = 5;
 
 /// The [`Cache`] in memory.
 ///
@@ -36,38 +31,10 @@ pub struct MemoryCache {
     limits: Limits,
 }
 
-#[derive(Debug, Clone, Copy)]
-struct Limits {
-    logs: usize,
-    memory: usize,
-    outbox: usize,
-}
-
 /// A copy of all that a [`MemoryCache`] held at one moment: a replica that lags behind.
 #[cfg(feature = "faults")]
 #[derive(Debug, Clone)]
 pub struct CacheSnapshot(Vec<Shard>);
-
-#[derive(Debug, Clone)]
-struct Shard {
-    incarnation: u64,
-    /// Whether this is the cache's first incarnation, so that nothing can have been lost.
-    first: bool,
-    logs: LruCache<ConversationId, Log>,
-    /// What the logs take, roughly, in bytes.
-    memory: usize,
-    /// The newest position of any log that was forgotten.
-    floor: Position,
-    outbox: BTreeMap<(ConversationId, Position), Pending>,
-}
-
-#[derive(Debug, Clone)]
-struct Pending {
-    entry: Arc<Entry>,
-    since: Instant,
-    claimed: Instant,
-    claims: u32,
-}
 
 impl MemoryCache {
     /// An empty cache that goes by the system's clock.
@@ -146,15 +113,7 @@ impl MemoryCache {
         let mut copies = snapshot.0.into_iter();
         self.replace(|shard| {
             if let Some(copy) = copies.next() {
-                let incarnation = shard.incarnation;
-                *shard = Shard {
-                    incarnation,
-                    first: false,
-                    ..copy
-                };
-                for (_, log) in &mut shard.logs {
-                    log.begin_incarnation();
-                }
+                *shard = copy.promoted();
             }
         });
     }
@@ -162,214 +121,15 @@ impl MemoryCache {
     /// Ends the incarnation of all shards at one moment.
     fn replace(&self, mut change: impl FnMut(&mut Shard)) {
         let mut shards: Vec<_> = self.shards.iter().map(Mutex::lock).collect();
+        let ended = shards
+            .iter()
+            .map(|shard| shard.incarnation)
+            .max()
+            .unwrap_or_default();
+        let incarnation = self.clock.now_us().max(ended + 1);
         for shard in &mut shards {
-            let incarnation = self.clock.now_us().max(shard.incarnation + 1);
             change(shard);
             shard.incarnation = incarnation;
-        }
-    }
-}
-
-impl Shard {
-    fn empty(incarnation: u64, first: bool) -> Self {
-        Self {
-            incarnation,
-            first,
-            logs: LruCache::unbounded(),
-            memory: 0,
-            floor: Position::default(),
-            outbox: BTreeMap::new(),
-        }
-    }
-
-    fn append(&mut self, append: Append, clock_us: u64, limits: Limits) -> Result<Appended> {
-        let now = Instant::now();
-        let Append {
-            conversation,
-            id,
-            sender,
-            client_id,
-            body,
-            admission,
-        } = append;
-        let unknown = Log::default();
-        let known = self.logs.get(&conversation);
-        let before = known.map_or(0, Log::weight);
-        let log = known.unwrap_or(&unknown);
-        if let Some(position) = log.remembered(id) {
-            let pending = self.outbox.get(&(conversation, position));
-            let pending = pending.map(|pending| pending.entry.clone());
-            return Ok(Appended::Repeat { position, pending });
-        }
-        if !log.admits(admission) {
-            return Ok(Appended::StaleEpoch);
-        }
-        let relocated = matches!(admission, Admission::Relocated { .. });
-        if self.outbox.len() >= limits.outbox && !relocated {
-            return Err(
-                Error::new(ErrorKind::Busy, "too many entries wait to be stored")
-                    .with_retry_after(Duration::from_secs(1)),
-            );
-        }
-
-        let log = self.logs.get_or_insert_mut(conversation, Log::default);
-        let earliest = match (log.begun, self.first) {
-            (true, _) | (false, true) => clock_us,
-            (false, false) => clock_us + SKIP_US,
-        };
-        let last = if log.last == Position::default() {
-            self.floor
-        } else {
-            log.last
-        };
-        let position = Position(earliest.max(last.0 + 1));
-        let entry = Arc::new(Entry {
-            conversation,
-            position,
-            prev: log.prev(),
-            epoch: log.learn(admission, id, &body, position),
-            id,
-            sender,
-            client_id,
-            body,
-            incarnation: self.incarnation,
-        });
-        log.push(&entry, now);
-        log.pending += 1;
-        let pending = Pending {
-            entry: entry.clone(),
-            since: now,
-            claimed: now,
-            claims: 0,
-        };
-        self.outbox.insert((conversation, position), pending);
-        log.forget_ids(now, oldest(&self.outbox, conversation));
-        let after = log.weight();
-        self.account(before, after, limits);
-        Ok(Appended::New(entry))
-    }
-
-    /// Keeps the logs' memory, and forgets what is over the limits. A log with something in the
-    /// outbox stays; only a few of those are looked at each time.
-    fn account(&mut self, before: usize, after: usize, limits: Limits) {
-        self.memory = (self.memory + after).saturating_sub(before);
-        for _ in 0..8 {
-            let over = self.memory > limits.memory || self.logs.len() > limits.logs;
-            if !over || self.logs.len() <= 1 {
-                return;
-            }
-            let Some((conversation, log)) = self.logs.pop_lru() else {
-                return;
-            };
-            if log.pending > 0 {
-                self.logs.put(conversation, log);
-            } else {
-                self.floor = self.floor.max(log.last);
-                self.memory = self.memory.saturating_sub(log.weight());
-            }
-        }
-    }
-
-    fn recent(&mut self, conversation: ConversationId, range: Range, limit: usize) -> Recent {
-        let Some(log) = self.logs.get(&conversation) else {
-            return Recent::default();
-        };
-        let start = log.window_start();
-        let outbox = |from: Position, to: Position| {
-            let pending = (log.pending > 0 && from < to)
-                .then(|| self.outbox.range((conversation, from)..(conversation, to)));
-            pending
-                .into_iter()
-                .flatten()
-                .map(|(_, pending)| &pending.entry)
-        };
-        let entries = match range {
-            Range::After(point) => {
-                let older = outbox(Position(point.0.saturating_add(1)), start);
-                older
-                    .chain(log.window_after(point))
-                    .take(limit)
-                    .cloned()
-                    .collect()
-            }
-            Range::Before(point) => {
-                let older = outbox(Position::default(), start.min(point)).rev();
-                let newest_first = log.window_before(point).chain(older);
-                let mut entries: Vec<_> = newest_first.take(limit).cloned().collect();
-                entries.reverse();
-                entries
-            }
-        };
-        Recent {
-            entries,
-            head: log.head_position(),
-            epoch: log.epoch(),
-        }
-    }
-
-    fn find(&mut self, conversation: ConversationId, id: EntryId) -> Option<Arc<Entry>> {
-        let log = self.logs.get(&conversation)?;
-        let position = log.remembered(id)?;
-        let pending = self
-            .outbox
-            .get(&(conversation, position))
-            .map(|pending| &pending.entry);
-        pending
-            .or_else(|| log.in_window(position))
-            .filter(|entry| entry.id == id)
-            .cloned()
-    }
-
-    fn clear(&mut self, conversation: ConversationId, id: EntryId, position: Position) -> bool {
-        let key = (conversation, position);
-        let there = self
-            .outbox
-            .get(&key)
-            .is_some_and(|pending| pending.entry.id == id);
-        if there {
-            self.outbox.remove(&key);
-            if let Some(log) = self.logs.peek_mut(&conversation) {
-                log.pending -= 1;
-            }
-        }
-        there
-    }
-
-    fn settle(&mut self, entry: &Entry) -> Settled {
-        if self.clear(entry.conversation, entry.id, entry.position) {
-            return Settled::Cleared;
-        }
-        let log = self.logs.peek(&entry.conversation);
-        let remembered = log.and_then(|log| log.remembered(entry.id)) == Some(entry.position);
-        if remembered || self.incarnation == entry.incarnation {
-            Settled::Known
-        } else {
-            Settled::Lost
-        }
-    }
-}
-
-fn oldest(
-    outbox: &BTreeMap<(ConversationId, Position), Pending>,
-    conversation: ConversationId,
-) -> Option<Position> {
-    let mut pending =
-        outbox.range((conversation, Position(0))..=(conversation, Position(u64::MAX)));
-    pending.next().map(|(&(_, position), _)| position)
-}
-
-impl Pending {
-    /// Since when it has been waiting, if that is for longer than it should.
-    fn overdue(&self, age: Duration, now: Instant) -> bool {
-        let wait = match self.claims.checked_sub(1) {
-            None => age,
-            Some(doublings) => age * (1 << doublings.min(MOST_DOUBLINGS)),
-        };
-        let overdue = now.duration_since(self.claimed);
-        if self.claims == 0 {
-            overdue > wait
-        } else {
-            overdue >= wait
         }
     }
 }
@@ -384,11 +144,7 @@ impl Cache for MemoryCache {
 
     async fn raise_epoch(&self, conversation: ConversationId, epoch: Epoch) -> Result<()> {
         let mut shard = self.shard(conversation).lock();
-        let before = shard.logs.peek(&conversation).map_or(0, Log::weight);
-        let log = shard.logs.get_or_insert_mut(conversation, Log::default);
-        log.raise_epoch(epoch);
-        let after = log.weight();
-        shard.account(before, after, self.limits);
+        shard.raise_epoch(conversation, epoch, self.limits);
         Ok(())
     }
 
@@ -417,13 +173,7 @@ impl Cache for MemoryCache {
     }
 
     async fn changes(&self, conversation: ConversationId) -> Result<Vec<Arc<Entry>>> {
-        let shard = self.shard(conversation).lock();
-        let all = (conversation, Position(0))..=(conversation, Position(u64::MAX));
-        let pending = shard.outbox.range(all).map(|(_, pending)| &pending.entry);
-        Ok(pending
-            .filter(|entry| matches!(entry.body, Body::Members { .. }))
-            .cloned()
-            .collect())
+        Ok(self.shard(conversation).lock().changes(conversation))
     }
 
     async fn heads(&self, conversations: Vec<ConversationId>) -> Result<Vec<Option<Head>>> {
@@ -445,14 +195,9 @@ impl Cache for MemoryCache {
         id: EntryId,
         position: Position,
     ) -> Result<()> {
-        let mut shard = self.shard(conversation).lock();
-        shard.clear(conversation, id, position);
-        if let Some(log) = shard.logs.peek_mut(&conversation) {
-            let before = log.weight();
-            log.withdraw(id, position);
-            let freed = before.saturating_sub(log.weight());
-            shard.memory = shard.memory.saturating_sub(freed);
-        }
+        self.shard(conversation)
+            .lock()
+            .withdraw(conversation, id, position);
         Ok(())
     }
 
@@ -460,30 +205,12 @@ impl Cache for MemoryCache {
         let now = Instant::now();
         let mut due = Vec::new();
         for shard in &self.shards {
-            let shard = shard.lock();
-            let overdue = shard
-                .outbox
-                .iter()
-                .filter(|(_, pending)| pending.overdue(age, now));
-            due.extend(overdue.map(|(&key, pending)| (pending.since, key)));
+            due.extend(shard.lock().overdue(age, now));
         }
         due.sort_by_key(|&(since, (conversation, position))| (since, position, conversation));
-        let mut claimed = Vec::new();
-        for (_, key) in due {
-            if claimed.len() >= limit {
-                break;
-            }
-            let mut shard = self.shard(key.0).lock();
-            // Looked at again: another reaper may have claimed it since.
-            if let Some(pending) = shard.outbox.get_mut(&key)
-                && pending.overdue(age, now)
-            {
-                pending.claimed = now;
-                pending.claims += 1;
-                claimed.push(pending.entry.clone());
-            }
-        }
-        Ok(claimed)
+        // Looked at again, one by one: another reaper may have claimed some since.
+        let claim = |(_, key): (Instant, Key)| self.shard(key.0).lock().claim(key, age, now);
+        Ok(due.into_iter().filter_map(claim).take(limit).collect())
     }
 
     async fn outbox_len(&self) -> Result<u64> {

@@ -8,7 +8,10 @@ mod clock;
 mod live;
 mod log;
 mod registry;
+mod shard;
 mod store;
+#[cfg(test)]
+mod tests;
 
 pub use broker::MemoryBroker;
 #[cfg(feature = "faults")]
