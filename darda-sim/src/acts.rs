@@ -351,7 +351,7 @@ impl Device {
             }
             Reading::History => {
                 let limit = 1 + pick as usize % 20;
-                let range = if pick % 2 == 0 {
+                let range = if pick.is_multiple_of(2) {
                     Range::NEWEST
                 } else {
                     Range::OLDEST

@@ -386,20 +386,14 @@ impl Device {
                     });
                 }
             }
-            EventBody::Typing {
-                conversation,
-                user,
-                active,
-            } => {
-                // That typing ended may be said by the clock alone.
-                if *active {
+            // That typing ended may be said by the clock alone.
+            EventBody::Typing { conversation, user, active: true } => {
                     let (conversation, user) = (*conversation, user.clone());
                     self.recorder.note(What::Typing {
                         session,
                         conversation,
                         user,
                     });
-                }
             }
             EventBody::Joined { conversation } => {
                 told(Notice::Joined(*conversation));

@@ -31,8 +31,6 @@ pub struct History {
 pub struct Conditions {
     /// The cache has lost memory, or was replaced by a copy that lagged: entries may move.
     pub cache_forgot: bool,
-    /// Live events may have been lost on their way to a session that lived.
-    pub live_lost: bool,
     /// Live events may have come late, twice or out of order.
     pub live_shuffled: bool,
     /// A node ended without a goodbye: marks that it gathered may be lost.

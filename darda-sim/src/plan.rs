@@ -209,17 +209,27 @@ pub enum Breakage {
         /// At most, in milliseconds.
         ms: u64,
     },
-    /// A port's calls do not come back before the time is over.
-    Hangs {
+    /// A port's calls with a batch fail after a part of it took effect.
+    FailsMidway {
         /// Which.
         port: Port,
         /// How many of a hundred.
         percent: u8,
     },
+    /// A port's calls do not come back before the time is over.
+    Hangs {
+        /// Which.
+        port: Port,
+    },
+    /// The broker's streams end with an error.
+    BrokerCuts {
+        /// How many of a hundred batches.
+        percent: u8,
+    },
 }
 
 /// After the faults: time for nodes to notice, hand over again and tell.
-pub const QUIET_MS: u64 = 120_000;
+pub const QUIET_MS: u64 = 150_000;
 const SETUP_MS: u64 = 2_000;
 
 impl Plan {
@@ -381,38 +391,22 @@ fn draw_talks(rng: &mut Rng, users: usize) -> Vec<Talk> {
 /// are stricter.
 fn draw_faults(rng: &mut Rng, active_ms: u64) -> Vec<Fault> {
     type Draw = fn(&mut Rng) -> Breakage;
-    let kinds: [Draw; 13] = [
+    let kinds: [Draw; 15] = [
         |rng| Breakage::KillNode { pick: rng.u32(..) },
         |rng| Breakage::DrainNode { pick: rng.u32(..) },
         |_| Breakage::CacheForgets,
         |_| Breakage::CachePromoted,
         |_| Breakage::RegistryForgets,
         |_| Breakage::BrokerRestarts,
-        |rng| Breakage::LiveDrops {
-            percent: percent(rng),
-        },
-        |rng| Breakage::BrokerRepeats {
-            percent: percent(rng),
-        },
-        |rng| Breakage::LiveReorders {
-            percent: percent(rng),
-        },
-        |rng| Breakage::Refuses {
-            port: port(rng),
-            percent: percent(rng),
-        },
-        |rng| Breakage::FailsLate {
-            port: port(rng),
-            percent: percent(rng),
-        },
-        |rng| Breakage::Delays {
-            port: port(rng),
-            ms: rng.u64(5..1_500),
-        },
-        |rng| Breakage::Hangs {
-            port: port(rng),
-            percent: percent(rng),
-        },
+        |rng| Breakage::LiveDrops { percent: percent(rng) },
+        |rng| Breakage::BrokerRepeats { percent: percent(rng) },
+        |rng| Breakage::LiveReorders { percent: percent(rng) },
+        |rng| Breakage::Refuses { port: port(rng), percent: percent(rng) },
+        |rng| Breakage::FailsLate { port: port(rng), percent: percent(rng) },
+        |rng| Breakage::FailsMidway { port: port(rng), percent: percent(rng) },
+        |rng| Breakage::Delays { port: port(rng), ms: rng.u64(5..1_500) },
+        |rng| Breakage::Hangs { port: port(rng) },
+        |rng| Breakage::BrokerCuts { percent: percent(rng) },
     ];
     let mut faults = Vec::new();
     for kind in kinds {

@@ -3,7 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use darda_core::memory::{Clock, MemoryBroker, MemoryCache, MemoryRegistry, MemoryStore};
+use std::collections::BTreeMap;
+
+use darda_core::faults::{
+    FaultyBroker, FaultyCache, FaultyRegistry, FaultyStore, Faults, Port as Part, Trouble,
+};
+use darda_core::memory::{
+    CacheSnapshot, Clock, MemoryBroker, MemoryCache, MemoryRegistry, MemoryStore,
+};
 use darda_core::model::NodeId;
 use darda_core::ports::{Broker, Cache};
 use darda_core::{Chat, Options, Ports};
@@ -11,13 +18,15 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::history::{Conditions, What};
-use crate::plan::{Breakage, Plan};
+use crate::plan::{Breakage, Plan, Port};
 use crate::recorder::Recorder;
 
 /// Where simulated time begins, in microseconds since the Unix epoch: any time will do.
 const EPOCH_US: u64 = 1_700_000_000_000_000;
 const QUEUE_LIMIT: usize = 2_000;
 const LIVE_LIMIT: usize = 500;
+/// How late a live event may come.
+const LATE: Duration = Duration::from_secs(3);
 const DRAIN: Duration = Duration::from_secs(5);
 
 /// The nodes of a run and the parts under them.
@@ -25,6 +34,7 @@ const DRAIN: Duration = Duration::from_secs(5);
 pub(crate) struct World {
     /// The parts themselves, behind what breaks them.
     pub(crate) memory: Memory,
+    faults: Faults,
     ports: Ports,
     options: Options,
     size: usize,
@@ -45,6 +55,10 @@ struct State {
     nodes: Vec<Chat>,
     started: usize,
     conditions: Conditions,
+    /// What is broken now, by the fault's number.
+    broken: BTreeMap<usize, Breakage>,
+    /// Copies of the cache that lag, by the fault's number.
+    copies: BTreeMap<usize, CacheSnapshot>,
 }
 
 /// Tells the paused time as the time of day.
@@ -72,11 +86,12 @@ impl World {
             cache: Arc::new(MemoryCache::with_clock(clock.clone())),
             registry: Arc::new(MemoryRegistry::with_clock(clock.clone())),
         };
+        let faults = Faults::new(plan.seed);
         let ports = Ports {
-            broker: memory.broker.clone(),
-            store: memory.store.clone(),
-            cache: memory.cache.clone(),
-            registry: memory.registry.clone(),
+            broker: Arc::new(FaultyBroker::new(memory.broker.clone(), faults.clone())),
+            store: Arc::new(FaultyStore::new(memory.store.clone(), faults.clone())),
+            cache: Arc::new(FaultyCache::new(memory.cache.clone(), faults.clone())),
+            registry: Arc::new(FaultyRegistry::new(memory.registry.clone(), faults.clone())),
         };
         let options = Options::default()
             .without_rate_limits()
@@ -85,9 +100,7 @@ impl World {
             .with_reap_after(Duration::from_secs(5))
             .with_clock(clock);
         let state = Mutex::default();
-        let world = Self {
-            memory,
-            ports,
+        let world = Self { memory, faults, ports,
             options,
             size: plan.nodes,
             state,
@@ -125,11 +138,11 @@ impl World {
     }
 
     /// Something breaks. `number` names it for its end.
-    pub(crate) fn begin(&self, _number: usize, breakage: &Breakage) {
+    pub(crate) fn begin(&self, number: usize, breakage: &Breakage) {
+        self.state.lock().conditions.note(breakage);
         match breakage {
             Breakage::KillNode { pick } => {
                 if let Some(node) = self.take_node(*pick) {
-                    self.state.lock().conditions.node_killed = true;
                     node.kill();
                 }
             }
@@ -142,14 +155,34 @@ impl World {
                     });
                 }
             }
-            _ => {}
+            Breakage::CacheForgets => self.memory.cache.lose_memory(),
+            Breakage::CachePromoted => {
+                let copy = self.memory.cache.snapshot();
+                self.state.lock().copies.insert(number, copy);
+            }
+            Breakage::RegistryForgets => self.memory.registry.lose_memory(),
+            Breakage::BrokerRestarts => self.memory.broker.restart(),
+            lasting => {
+                self.state.lock().broken.insert(number, lasting.clone());
+                self.switch();
+            }
         }
     }
 
     /// What broke is whole again.
-    pub(crate) fn end(&self, _number: usize, breakage: &Breakage) {
-        if let Breakage::KillNode { .. } = breakage {
-            self.refill();
+    pub(crate) fn end(&self, number: usize, breakage: &Breakage) {
+        match breakage {
+            Breakage::KillNode { .. } => self.refill(),
+            Breakage::CachePromoted => {
+                let copy = self.state.lock().copies.remove(&number);
+                if let Some(copy) = copy {
+                    self.memory.cache.promote(copy);
+                }
+            }
+            _ => {
+                self.state.lock().broken.remove(&number);
+                self.switch();
+            }
         }
     }
 
@@ -161,7 +194,25 @@ impl World {
 
     /// All faults end, and there are as many nodes as at the start.
     pub(crate) fn heal(&self) {
+        self.state.lock().broken.clear();
+        self.faults.heal_all();
         self.refill();
+    }
+
+    /// Makes each part go wrong in all the ways that are on.
+    fn switch(&self) {
+        let mut troubles: BTreeMap<Part, Trouble> = [Part::Broker, Part::Store, Part::Cache, Part::Registry]
+            .map(|part| (part, Trouble::none()))
+            .into();
+        for breakage in self.state.lock().broken.values() {
+            let (part, add) = trouble(breakage);
+            if let Some(trouble) = troubles.get_mut(&part) {
+                *trouble = add(std::mem::take(trouble));
+            }
+        }
+        for (part, trouble) in troubles {
+            self.faults.set(part, trouble);
+        }
     }
 
     /// Writes down how full everything is that can be asked without waiting.
@@ -193,4 +244,78 @@ fn sample(recorder: &Recorder, name: &str, value: u64, limit: u64) {
         value,
         limit,
     });
+}
+
+type Worse = Box<dyn FnOnce(Trouble) -> Trouble>;
+
+fn trouble(breakage: &Breakage) -> (Part, Worse) {
+    let part = |port: Port| match port {
+        Port::Broker => Part::Broker,
+        Port::Store => Part::Store,
+        Port::Cache => Part::Cache,
+        Port::Registry => Part::Registry,
+    };
+    let chance = |percent: u8| f64::from(percent) / 100.0;
+    match *breakage {
+        Breakage::LiveDrops { percent } => {
+            (Part::Broker, Box::new(move |worse| worse.with_lost_events(chance(percent))))
+        }
+        Breakage::BrokerRepeats { percent } => {
+            (Part::Broker, Box::new(move |worse| worse.with_repeats(chance(percent))))
+        }
+        Breakage::LiveReorders { percent } => (
+            Part::Broker,
+            Box::new(move |worse| {
+                worse.with_shuffling(chance(percent)).with_events_held_back(chance(percent), LATE)
+            }),
+        ),
+        Breakage::BrokerCuts { percent } => {
+            (Part::Broker, Box::new(move |worse| worse.with_cuts(chance(percent))))
+        }
+        Breakage::Refuses { port, percent } => {
+            (part(port), Box::new(move |worse| worse.with_failures_before(chance(percent))))
+        }
+        Breakage::FailsLate { port, percent } => {
+            (part(port), Box::new(move |worse| worse.with_failures_after(chance(percent))))
+        }
+        Breakage::FailsMidway { port, percent } => {
+            (part(port), Box::new(move |worse| worse.with_failures_midway(chance(percent))))
+        }
+        Breakage::Delays { port, ms } => (
+            part(port),
+            Box::new(move |worse| worse.with_delay(Duration::ZERO..=Duration::from_millis(ms))),
+        ),
+        Breakage::Hangs { port } => (part(port), Box::new(Trouble::with_hanging)),
+        // These are over at once, or not the switchboard's.
+        Breakage::KillNode { .. }
+        | Breakage::DrainNode { .. }
+        | Breakage::CacheForgets
+        | Breakage::CachePromoted
+        | Breakage::RegistryForgets
+        | Breakage::BrokerRestarts => (Part::Broker, Box::new(|worse| worse)),
+    }
+}
+
+impl Conditions {
+    /// What this may do to a run.
+    fn note(&mut self, breakage: &Breakage) {
+        match breakage {
+            Breakage::KillNode { .. } => self.node_killed = true,
+            Breakage::CacheForgets | Breakage::CachePromoted => self.cache_forgot = true,
+            Breakage::RegistryForgets | Breakage::DrainNode { .. } => {}
+            Breakage::LiveDrops { .. }
+            | Breakage::BrokerRepeats { .. }
+            | Breakage::LiveReorders { .. }
+            | Breakage::BrokerRestarts
+            | Breakage::BrokerCuts { .. } => self.live_shuffled = true,
+            Breakage::Refuses { port, .. }
+            | Breakage::FailsLate { port, .. }
+            | Breakage::FailsMidway { port, .. }
+            | Breakage::Delays { port, .. }
+            | Breakage::Hangs { port } => {
+                self.port_refused = true;
+                self.live_shuffled |= *port == Port::Broker;
+            }
+        }
+    }
 }
