@@ -8,7 +8,7 @@ use futures::stream::{self, BoxStream, StreamExt};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::Notify;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::model::NodeId;
 use crate::ports::{LiveEvent, Publication, Route};
 
@@ -37,8 +37,10 @@ enum End {
     /// Another one took its place.
     Replaced,
     /// The broker went away.
+    #[cfg(feature = "faults")]
     Cut,
     /// It has said so.
+    #[cfg(feature = "faults")]
     Over,
 }
 
@@ -141,11 +143,16 @@ impl Queue {
             {
                 let mut state = self.state.lock();
                 match state.end {
+                    Some(End::Replaced) => return None,
+                    #[cfg(feature = "faults")]
+                    Some(End::Over) => return None,
+                    #[cfg(feature = "faults")]
                     Some(End::Cut) => {
                         state.end = Some(End::Over);
-                        return Some(Err(Error::unavailable("the subscription was cut off")));
+                        return Some(Err(crate::Error::unavailable(
+                            "the subscription was cut off",
+                        )));
                     }
-                    Some(End::Replaced | End::Over) => return None,
                     None if !state.events.is_empty() => {
                         return Some(Ok(std::mem::take(&mut state.events).into()));
                     }
