@@ -387,13 +387,17 @@ impl Device {
                 }
             }
             // That typing ended may be said by the clock alone.
-            EventBody::Typing { conversation, user, active: true } => {
-                    let (conversation, user) = (*conversation, user.clone());
-                    self.recorder.note(What::Typing {
-                        session,
-                        conversation,
-                        user,
-                    });
+            EventBody::Typing {
+                conversation,
+                user,
+                active: true,
+            } => {
+                let (conversation, user) = (*conversation, user.clone());
+                self.recorder.note(What::Typing {
+                    session,
+                    conversation,
+                    user,
+                });
             }
             EventBody::Joined { conversation } => {
                 told(Notice::Joined(*conversation));

@@ -159,6 +159,11 @@ pub enum What {
         /// Each conversation's cursor.
         cursors: Vec<(ConversationId, Position)>,
     },
+    /// The code under test panicked.
+    Panicked {
+        /// Where, and what it said.
+        message: String,
+    },
     /// The size of something that is bounded.
     Sample {
         /// What.

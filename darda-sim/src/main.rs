@@ -6,8 +6,10 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use darda_sim::history::{Notice, Record, Reply, Request, What};
 use darda_sim::plan::Plan;
-use darda_sim::shrink::{Failure, attempt, shrink};
+use darda_sim::shrink::{Failure, Outcome, attempt, shrink};
+use darda_sim::tally::Tally;
 use parking_lot::Mutex;
 
 const USAGE: &str =
@@ -41,7 +43,7 @@ fn main() -> ExitCode {
     };
     let began = Instant::now();
     let (next, failed) = (AtomicU64::new(wishes.from), AtomicU64::new(0));
-    let talk = Mutex::new(());
+    let (talk, tally) = (Mutex::new(()), Mutex::new(Tally::default()));
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     std::thread::scope(|scope| {
         for _ in 0..threads {
@@ -53,8 +55,11 @@ fn main() -> ExitCode {
                     }
                     let result = std::panic::catch_unwind(|| attempt(&Plan::draw(seed)));
                     let failure = match result {
-                        Ok(Ok(None)) => None,
-                        Ok(Ok(Some(failure))) => Some(Ok(failure)),
+                        Ok(Ok(Outcome::Kept(history))) => {
+                            tally.lock().add(&history);
+                            None
+                        }
+                        Ok(Ok(Outcome::Broken(failure))) => Some(Ok(failure)),
                         Ok(Err(error)) => Some(Err(error.to_string())),
                         Err(_) => Some(Err("a panic".to_owned())),
                     };
@@ -74,6 +79,7 @@ fn main() -> ExitCode {
         show(&wishes);
     }
     let failed = failed.load(Ordering::Relaxed);
+    say(&format!("{}\n", tally.lock()));
     say(&format!("{:.1} s\n", began.elapsed().as_secs_f64()));
     say(&format!(
         "{} passed, {failed} failed\n",
@@ -154,16 +160,7 @@ fn tell(seed: u64, failure: Failure, number: u64, wishes: &Wishes) -> String {
     for broken in short.violations.iter().take(5) {
         let _ = writeln!(text, "  {broken}");
     }
-    let records = &short.history.records;
-    let skipped = if wishes.trace {
-        0
-    } else {
-        records.len().saturating_sub(LINES)
-    };
-    let _ = writeln!(text, " its history ({skipped} records before these):");
-    for record in records.iter().skip(skipped) {
-        let _ = writeln!(text, "  {:>10} {:?}", record.at, record.what);
-    }
+    tell_history(&mut text, &short, wishes.trace);
     for log in &short.history.outcome.logs {
         let _ = writeln!(text, "  log {}", log.conversation);
         for entry in log.entries.iter().rev().take(LINES).rev() {
@@ -175,6 +172,44 @@ fn tell(seed: u64, failure: Failure, number: u64, wishes: &Wishes) -> String {
         }
     }
     text
+}
+
+/// What happened: all of it, or what is worth knowing.
+fn tell_history(text: &mut String, failure: &Failure, all: bool) {
+    let records = &failure.history.records;
+    let worth = |record: &&Record| {
+        all || match &record.what {
+            What::Sample { .. }
+            | What::Told {
+                notice: Notice::Heads,
+                ..
+            } => false,
+            What::Asked { request, .. } => {
+                !matches!(request, Request::Read { .. } | Request::Other { .. })
+            }
+            What::Answered { reply, .. } => *reply != Reply::Done,
+            _ => true,
+        }
+    };
+    let worth: Vec<_> = records.iter().filter(worth).collect();
+    let skipped = if all {
+        0
+    } else {
+        worth.len().saturating_sub(2 * LINES)
+    };
+    let _ = writeln!(
+        text,
+        " its history ({} of {} records):",
+        worth.len() - skipped,
+        records.len()
+    );
+    for (number, record) in worth.iter().enumerate() {
+        if number < LINES || number >= LINES + skipped {
+            let _ = writeln!(text, "  {:>10} {:?}", record.at, record.what);
+        } else if number == LINES {
+            let _ = writeln!(text, "  …");
+        }
+    }
 }
 
 /// The history of the one seed that was asked for, as it is.

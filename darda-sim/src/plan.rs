@@ -19,6 +19,9 @@ pub struct Plan {
     pub talks: Vec<Talk>,
     /// Events that may wait for a session.
     pub session_queue: usize,
+    /// How long a port's call takes at most even when nothing is broken, in milliseconds: it makes
+    /// concurrent calls overtake each other.
+    pub weather_ms: u64,
     /// What the clients do, by time.
     pub steps: Vec<Step>,
     /// What breaks, by time.
@@ -249,6 +252,7 @@ impl Plan {
             devices,
             talks,
             session_queue: if rng.bool() { rng.usize(2..12) } else { 256 },
+            weather_ms: [0, 2, 20][rng.usize(..3)],
             steps: Vec::new(),
             faults: draw_faults(&mut rng, active_ms),
             active_ms,
@@ -398,15 +402,35 @@ fn draw_faults(rng: &mut Rng, active_ms: u64) -> Vec<Fault> {
         |_| Breakage::CachePromoted,
         |_| Breakage::RegistryForgets,
         |_| Breakage::BrokerRestarts,
-        |rng| Breakage::LiveDrops { percent: percent(rng) },
-        |rng| Breakage::BrokerRepeats { percent: percent(rng) },
-        |rng| Breakage::LiveReorders { percent: percent(rng) },
-        |rng| Breakage::Refuses { port: port(rng), percent: percent(rng) },
-        |rng| Breakage::FailsLate { port: port(rng), percent: percent(rng) },
-        |rng| Breakage::FailsMidway { port: port(rng), percent: percent(rng) },
-        |rng| Breakage::Delays { port: port(rng), ms: rng.u64(5..1_500) },
+        |rng| Breakage::LiveDrops {
+            percent: percent(rng),
+        },
+        |rng| Breakage::BrokerRepeats {
+            percent: percent(rng),
+        },
+        |rng| Breakage::LiveReorders {
+            percent: percent(rng),
+        },
+        |rng| Breakage::Refuses {
+            port: port(rng),
+            percent: percent(rng),
+        },
+        |rng| Breakage::FailsLate {
+            port: port(rng),
+            percent: percent(rng),
+        },
+        |rng| Breakage::FailsMidway {
+            port: port(rng),
+            percent: percent(rng),
+        },
+        |rng| Breakage::Delays {
+            port: port(rng),
+            ms: rng.u64(5..1_500),
+        },
         |rng| Breakage::Hangs { port: port(rng) },
-        |rng| Breakage::BrokerCuts { percent: percent(rng) },
+        |rng| Breakage::BrokerCuts {
+            percent: percent(rng),
+        },
     ];
     let mut faults = Vec::new();
     for kind in kinds {

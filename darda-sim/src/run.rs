@@ -11,7 +11,8 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::acts::Cast;
 use crate::device::Device;
-use crate::history::{History, Log, Reply, Request, Shown, What};
+use crate::history::{History, Log, Record, Reply, Request, Shown, What};
+use crate::panics::Watch;
 use crate::plan::{Plan, QUIET_MS};
 use crate::recorder::Recorder;
 use crate::world::World;
@@ -32,8 +33,17 @@ pub fn run(plan: &Plan) -> std::io::Result<History> {
         .enable_time()
         .start_paused(true)
         .build()?;
-    let history = runtime.block_on(Box::pin(live(plan)));
-    runtime.shutdown_background();
+    let watch = Watch::begin();
+    let mut history = runtime.block_on(Box::pin(live(plan)));
+    // What tasks do when they are dropped counts too.
+    drop(runtime);
+    let at = history.records.last().map_or(0, |record| record.at);
+    let panics = watch.end().into_iter();
+    let panics = panics.map(|message| Record {
+        at,
+        what: What::Panicked { message },
+    });
+    history.records.extend(panics);
     Ok(history)
 }
 

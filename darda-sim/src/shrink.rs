@@ -19,19 +19,31 @@ pub struct Failure {
     pub violations: Vec<Violation>,
 }
 
-/// Runs a plan. `None`: every promise was kept.
+/// What became of a run.
+#[derive(Debug)]
+pub enum Outcome {
+    /// Every promise was kept.
+    Kept(History),
+    /// At least one was broken.
+    Broken(Failure),
+}
+
+/// Runs a plan and judges it.
 ///
 /// # Errors
 /// When it cannot be run.
-pub fn attempt(plan: &Plan) -> std::io::Result<Option<Failure>> {
+pub fn attempt(plan: &Plan) -> std::io::Result<Outcome> {
     let history = run(plan)?;
     let violations = check(&history);
-    let failed = !violations.is_empty();
-    Ok(failed.then(|| Failure {
-        plan: plan.clone(),
-        history,
-        violations,
-    }))
+    Ok(if violations.is_empty() {
+        Outcome::Kept(history)
+    } else {
+        Outcome::Broken(Failure {
+            plan: plan.clone(),
+            history,
+            violations,
+        })
+    })
 }
 
 /// The shortest plan found within the time that breaks the same promise.
@@ -46,6 +58,8 @@ pub fn shrink(mut failure: Failure, time: Duration) -> Failure {
         return failure;
     };
     loop {
+        simpler(&mut failure, promise, |plan| plan.weather_ms = 0);
+        simpler(&mut failure, promise, |plan| plan.nodes = 2);
         let before = failure.plan.faults.len() + failure.plan.steps.len();
         shorten(&mut failure, promise, deadline, |plan| &mut plan.faults);
         shorten(&mut failure, promise, deadline, |plan| &mut plan.steps);
@@ -53,6 +67,30 @@ pub fn shrink(mut failure: Failure, time: Duration) -> Failure {
         if after == before || Instant::now() >= deadline {
             return failure;
         }
+    }
+}
+
+fn simpler(failure: &mut Failure, promise: Promise, change: impl Fn(&mut Plan)) {
+    let mut plan = failure.plan.clone();
+    change(&mut plan);
+    if plan != failure.plan {
+        replace(failure, promise, &plan);
+    }
+}
+
+/// Takes the plan if it breaks the same promise.
+fn replace(failure: &mut Failure, promise: Promise, plan: &Plan) -> bool {
+    match attempt(plan) {
+        Ok(Outcome::Broken(found))
+            if found
+                .violations
+                .iter()
+                .any(|broken| broken.promise == promise) =>
+        {
+            *failure = found;
+            true
+        }
+        _ => false,
     }
 }
 
@@ -73,16 +111,8 @@ fn shorten<T: Clone>(
             let items = list(&mut plan);
             let end = (at + lump).min(items.len());
             items.drain(at..end);
-            match attempt(&plan) {
-                Ok(Some(found))
-                    if found
-                        .violations
-                        .iter()
-                        .any(|broken| broken.promise == promise) =>
-                {
-                    *failure = found;
-                }
-                _ => at += lump,
+            if !replace(failure, promise, &plan) {
+                at += lump;
             }
         }
         lump /= 2;

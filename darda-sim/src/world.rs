@@ -6,7 +6,7 @@ use std::time::Duration;
 use std::collections::BTreeMap;
 
 use darda_core::faults::{
-    FaultyBroker, FaultyCache, FaultyRegistry, FaultyStore, Faults, Port as Part, Trouble,
+    Faults, FaultyBroker, FaultyCache, FaultyRegistry, FaultyStore, Port as Part, Trouble,
 };
 use darda_core::memory::{
     CacheSnapshot, Clock, MemoryBroker, MemoryCache, MemoryRegistry, MemoryStore,
@@ -38,6 +38,7 @@ pub(crate) struct World {
     ports: Ports,
     options: Options,
     size: usize,
+    weather: Duration,
     state: Mutex<State>,
 }
 
@@ -99,12 +100,25 @@ impl World {
             .with_heads_every(Duration::from_secs(10))
             .with_reap_after(Duration::from_secs(5))
             .with_clock(clock);
-        let state = Mutex::default();
-        let world = Self { memory, faults, ports,
+        let conditions = Conditions {
+            live_shuffled: plan.weather_ms > 0,
+            ..Conditions::default()
+        };
+        let state = Mutex::new(State {
+            conditions,
+            ..State::default()
+        });
+        let weather = Duration::from_millis(plan.weather_ms);
+        let world = Self {
+            memory,
+            faults,
+            ports,
             options,
             size: plan.nodes,
+            weather,
             state,
         };
+        world.switch();
         (0..plan.nodes).for_each(|_| world.start_node());
         Arc::new(world)
     }
@@ -195,15 +209,24 @@ impl World {
     /// All faults end, and there are as many nodes as at the start.
     pub(crate) fn heal(&self) {
         self.state.lock().broken.clear();
-        self.faults.heal_all();
+        self.switch();
         self.refill();
+    }
+
+    /// What goes wrong when nothing is broken.
+    fn fair(&self) -> Trouble {
+        if self.weather.is_zero() {
+            return Trouble::none();
+        }
+        Trouble::none().with_delay(Duration::ZERO..=self.weather)
     }
 
     /// Makes each part go wrong in all the ways that are on.
     fn switch(&self) {
-        let mut troubles: BTreeMap<Part, Trouble> = [Part::Broker, Part::Store, Part::Cache, Part::Registry]
-            .map(|part| (part, Trouble::none()))
-            .into();
+        let mut troubles: BTreeMap<Part, Trouble> =
+            [Part::Broker, Part::Store, Part::Cache, Part::Registry]
+                .map(|part| (part, self.fair()))
+                .into();
         for breakage in self.state.lock().broken.values() {
             let (part, add) = trouble(breakage);
             if let Some(trouble) = troubles.get_mut(&part) {
@@ -257,30 +280,38 @@ fn trouble(breakage: &Breakage) -> (Part, Worse) {
     };
     let chance = |percent: u8| f64::from(percent) / 100.0;
     match *breakage {
-        Breakage::LiveDrops { percent } => {
-            (Part::Broker, Box::new(move |worse| worse.with_lost_events(chance(percent))))
-        }
-        Breakage::BrokerRepeats { percent } => {
-            (Part::Broker, Box::new(move |worse| worse.with_repeats(chance(percent))))
-        }
+        Breakage::LiveDrops { percent } => (
+            Part::Broker,
+            Box::new(move |worse| worse.with_lost_events(chance(percent))),
+        ),
+        Breakage::BrokerRepeats { percent } => (
+            Part::Broker,
+            Box::new(move |worse| worse.with_repeats(chance(percent))),
+        ),
         Breakage::LiveReorders { percent } => (
             Part::Broker,
             Box::new(move |worse| {
-                worse.with_shuffling(chance(percent)).with_events_held_back(chance(percent), LATE)
+                worse
+                    .with_shuffling(chance(percent))
+                    .with_events_held_back(chance(percent), LATE)
             }),
         ),
-        Breakage::BrokerCuts { percent } => {
-            (Part::Broker, Box::new(move |worse| worse.with_cuts(chance(percent))))
-        }
-        Breakage::Refuses { port, percent } => {
-            (part(port), Box::new(move |worse| worse.with_failures_before(chance(percent))))
-        }
-        Breakage::FailsLate { port, percent } => {
-            (part(port), Box::new(move |worse| worse.with_failures_after(chance(percent))))
-        }
-        Breakage::FailsMidway { port, percent } => {
-            (part(port), Box::new(move |worse| worse.with_failures_midway(chance(percent))))
-        }
+        Breakage::BrokerCuts { percent } => (
+            Part::Broker,
+            Box::new(move |worse| worse.with_cuts(chance(percent))),
+        ),
+        Breakage::Refuses { port, percent } => (
+            part(port),
+            Box::new(move |worse| worse.with_failures_before(chance(percent))),
+        ),
+        Breakage::FailsLate { port, percent } => (
+            part(port),
+            Box::new(move |worse| worse.with_failures_after(chance(percent))),
+        ),
+        Breakage::FailsMidway { port, percent } => (
+            part(port),
+            Box::new(move |worse| worse.with_failures_midway(chance(percent))),
+        ),
         Breakage::Delays { port, ms } => (
             part(port),
             Box::new(move |worse| worse.with_delay(Duration::ZERO..=Duration::from_millis(ms))),

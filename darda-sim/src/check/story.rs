@@ -384,6 +384,13 @@ impl Story {
         self
     }
 
+    pub(super) fn panic(mut self) -> Self {
+        self.note(What::Panicked {
+            message: "index out of bounds".into(),
+        });
+        self
+    }
+
     /// A final view with these entries, where the log has them.
     pub(super) fn shown(self, name: &str, entries: &[&str]) -> Self {
         let log = &self.history.outcome.logs[0];

@@ -11,6 +11,9 @@ pub(super) fn broken(facts: &Facts<'_>) -> Vec<String> {
         .filter_map(|call| untold(facts, call))
         .collect();
     for record in &facts.history.records {
+        if let What::Panicked { message } = &record.what {
+            broken.push(format!("a panic: {message}"));
+        }
         if let What::Rested { session, cursors } = &record.what {
             let known = |conversation| {
                 cursors
@@ -126,6 +129,11 @@ mod tests {
                 .len(),
             1
         );
+    }
+
+    #[test]
+    fn a_panic_is_found() {
+        assert_eq!(Story::direct().panic().judge(broken).len(), 1);
     }
 
     #[test]
