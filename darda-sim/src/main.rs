@@ -13,12 +13,14 @@ use darda_sim::tally::Tally;
 use parking_lot::Mutex;
 
 const USAGE: &str =
-    "darda-sim [--seeds N] [--from N] [--seed N] [--trace] [--shrink-seconds N] [--json FILE]
+    "darda-sim [--seeds N] [--from N] [--seed N] [--trace] [--calm] [--shrink-seconds N]
+          [--json FILE]
 
   --seeds N           so many seeds (1000)
   --from N            beginning with this one (0)
   --seed N            this seed alone
   --trace             print the whole history of each failing seed; with --seed, in any case
+  --calm              break nothing: what fails now needs no fault
   --shrink-seconds N  look so long for a shorter history of a failing seed (20); 0: not at all
   --json FILE         with --seed, write the history there
 ";
@@ -32,8 +34,19 @@ struct Wishes {
     seeds: u64,
     trace: bool,
     one: bool,
+    calm: bool,
     shrink: Duration,
     json: Option<String>,
+}
+
+impl Wishes {
+    fn plan(&self, seed: u64) -> Plan {
+        let mut plan = Plan::draw(seed);
+        if self.calm {
+            plan.faults.clear();
+        }
+        plan
+    }
 }
 
 fn main() -> ExitCode {
@@ -53,7 +66,7 @@ fn main() -> ExitCode {
                     if seed >= wishes.from.saturating_add(wishes.seeds) {
                         return;
                     }
-                    let result = std::panic::catch_unwind(|| attempt(&Plan::draw(seed)));
+                    let result = std::panic::catch_unwind(|| attempt(&wishes.plan(seed)));
                     let failure = match result {
                         Ok(Ok(Outcome::Kept(history))) => {
                             tally.lock().add(&history);
@@ -98,6 +111,7 @@ fn wishes() -> Option<Wishes> {
         seeds: 1000,
         trace: false,
         one: false,
+        calm: false,
         shrink: Duration::from_secs(20),
         json: None,
     };
@@ -113,6 +127,7 @@ fn wishes() -> Option<Wishes> {
                 wishes.one = true;
             }
             "--shrink-seconds" => wishes.shrink = Duration::from_secs(number()?),
+            "--calm" => wishes.calm = true,
             "--trace" => wishes.trace = true,
             "--json" => wishes.json = Some(words.next()?),
             _ => return None,
@@ -214,7 +229,7 @@ fn tell_history(text: &mut String, failure: &Failure, all: bool) {
 
 /// The history of the one seed that was asked for, as it is.
 fn show(wishes: &Wishes) {
-    let Ok(history) = darda_sim::run::run(&Plan::draw(wishes.from)) else {
+    let Ok(history) = darda_sim::run::run(&wishes.plan(wishes.from)) else {
         return;
     };
     if wishes.trace {

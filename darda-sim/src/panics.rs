@@ -36,3 +36,17 @@ impl Watch {
             .unwrap_or_default()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_that_nobody_else_sees_is_noticed() {
+        let watch = Watch::begin();
+        let caught = std::panic::catch_unwind(|| panic!("boom"));
+        assert!(caught.is_err());
+        let seen = watch.end();
+        assert!(seen.len() == 1 && seen[0].contains("boom"), "{seen:?}");
+    }
+}
