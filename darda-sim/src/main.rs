@@ -1,5 +1,6 @@
 //! Runs seeds on all cores and prints, for each that fails, the shortest history that it finds.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -26,6 +27,8 @@ const USAGE: &str =
 ";
 /// Failing seeds that are told about in full.
 const TOLD: u64 = 3;
+/// Violations of each promise that are told.
+const EACH: usize = 2;
 /// Lines of a history that are printed without `--trace`.
 const LINES: usize = 80;
 
@@ -138,9 +141,7 @@ fn wishes() -> Option<Wishes> {
 
 fn tell(seed: u64, failure: Failure, number: u64, wishes: &Wishes) -> String {
     let mut text = format!("seed {seed} broke:\n");
-    for broken in failure.violations.iter().take(5) {
-        let _ = writeln!(text, "  {broken}");
-    }
+    tell_broken(&mut text, &failure);
     if number >= TOLD || wishes.shrink.is_zero() {
         return text;
     }
@@ -172,9 +173,7 @@ fn tell(seed: u64, failure: Failure, number: u64, wishes: &Wishes) -> String {
             fault.at_ms, fault.for_ms, fault.breakage
         );
     }
-    for broken in short.violations.iter().take(5) {
-        let _ = writeln!(text, "  {broken}");
-    }
+    tell_broken(&mut text, &short);
     tell_history(&mut text, &short, wishes.trace);
     for log in &short.history.outcome.logs {
         let _ = writeln!(text, "  log {}", log.conversation);
@@ -187,6 +186,18 @@ fn tell(seed: u64, failure: Failure, number: u64, wishes: &Wishes) -> String {
         }
     }
     text
+}
+
+/// The first violations of each promise.
+fn tell_broken(text: &mut String, failure: &Failure) {
+    let mut told = BTreeMap::new();
+    for broken in &failure.violations {
+        let count: &mut usize = told.entry(broken.promise).or_default();
+        *count += 1;
+        if *count <= EACH {
+            let _ = writeln!(text, "  {broken}");
+        }
+    }
 }
 
 /// What happened: all of it, or what is worth knowing.

@@ -36,8 +36,9 @@ fn untold(facts: &Facts<'_>, call: &Call<'_>) -> Option<String> {
     let patience = facts.history.conditions.patience_us;
     match reply {
         Reply::Hung => Some(format!("{what} hung")),
+        // Who goes away after all that time has waited in vain.
+        _ if patience > 0 && took > patience => Some(format!("{what} took {took} µs: {reply:?}")),
         Reply::Abandoned => None,
-        _ if patience > 0 && took > patience => Some(format!("{what} took {took} µs")),
         Reply::Failed { kind, .. } if kind == "Internal" => {
             Some(format!("{what} met a defect, by its own account"))
         }
