@@ -142,6 +142,8 @@ pub(super) async fn withdrawing_another_entry_keeps_the_epoch(cache: Arc<dyn Cac
     cache
         .withdraw(log.id, newer.id, Position(newer.position.0 + 1))
         .await?;
+    let later = appended(&*cache, log.checked("later", "text", newer.epoch, false)).await?;
+    cache.withdraw(log.id, later.id, later.position).await?;
     assert_eq!(cache.epochs(vec![log.id]).await?, [Some(newer.epoch)]);
     Ok(())
 }

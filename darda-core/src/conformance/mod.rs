@@ -3,7 +3,7 @@
 //! Each port has lists of cases. A list is a macro that is given a function which makes a fresh
 //! backend, and becomes one named test for each case:
 //!
-//! ```ignore
+//! ```
 //! use std::sync::Arc;
 //! use darda_core::conformance::Backend;
 //! use darda_core::{memory::MemoryCache, ports::Cache};
@@ -12,6 +12,7 @@
 //!     Backend::Ready(Arc::new(MemoryCache::new()))
 //! }
 //! darda_core::cache_conformance!(cache);
+//! # fn main() {}
 //! ```
 //!
 //! The crate that uses a list needs `tokio` with its macros and a runtime among its
@@ -398,4 +399,17 @@ list! {
         a_registration_does_not_hide_a_loss,
         after_a_loss_sessions_can_be_registered_again,
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_missing_backend_fails_only_where_backends_are_required() {
+        let required = std::env::var("DARDA_REQUIRE_BACKENDS").is_ok_and(|value| value == "1");
+        let make = async || Backend::<()>::Missing("no server".into());
+        let ran = run("a case", make, async |()| panic!("it ran without a backend")).await;
+        assert_eq!(ran.is_err(), required);
+    }
 }

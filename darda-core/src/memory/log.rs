@@ -123,17 +123,26 @@ impl Log {
     }
 
     /// Forgets ids that are too many or too old, but none of the window's or the outbox's: every
-    /// entry that the cache holds is found by its id. `oldest_pending` is the outbox's first.
-    pub(super) fn forget_ids(&mut self, now: Instant, oldest_pending: Option<Position>) {
-        while let Some(&(since, id, position)) = self.by_age.front() {
+    /// entry that the cache holds is found by its id.
+    pub(super) fn forget_ids(&mut self, now: Instant, pending: impl Fn(Position) -> bool) {
+        // One id comes with each append, so that a few steps keep up.
+        for _ in 0..4 {
+            let Some(&(since, id, position)) = self.by_age.front() else {
+                return;
+            };
             let surplus = self.by_age.len() > REMEMBERED_IDS;
-            let held = oldest_pending.is_some_and(|oldest| position >= oldest)
-                || position >= self.window_start();
-            if held || !(surplus || now.duration_since(since) > REMEMBERED_FOR) {
-                break;
+            let old = now.duration_since(since) > REMEMBERED_FOR;
+            if !(surplus || old) || position >= self.window_start() {
+                return;
             }
             self.by_age.pop_front();
-            if self.ids.get(&id) == Some(&position) {
+            if self.ids.get(&id) != Some(&position) {
+                continue;
+            }
+            if pending(position) {
+                // Its turn comes again; it does not keep younger ones.
+                self.by_age.push_back((since, id, position));
+            } else {
                 self.ids.remove(&id);
             }
         }

@@ -131,16 +131,10 @@ impl State {
             return;
         };
         let before = sessions.insert(session.number, user.clone());
-        if before.as_ref() != Some(&user) {
-            *self
-                .users
-                .entry(user)
-                .or_default()
-                .entry(node.clone())
-                .or_default() += 1;
-            if let Some(before) = before {
-                self.leave(node, &before, now_ms);
-            }
+        let nodes = self.users.entry(user).or_default();
+        *nodes.entry(node.clone()).or_default() += 1;
+        if let Some(before) = before {
+            self.leave(node, &before, now_ms);
         }
     }
 

@@ -127,8 +127,10 @@ impl Shard {
             claims: 0,
         };
         self.outbox.insert((conversation, position), pending);
-        let oldest = pending_of(&self.outbox, conversation).next();
-        log.forget_ids(now, oldest.map(|entry| entry.position));
+        let outbox = &self.outbox;
+        log.forget_ids(now, |position| {
+            outbox.contains_key(&(conversation, position))
+        });
         let after = log.weight();
         self.account(before, after, limits);
         Ok(Appended::New(entry))

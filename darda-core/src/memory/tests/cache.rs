@@ -183,6 +183,9 @@ async fn an_id_in_the_outbox_is_not_forgotten() {
     for client in 0..11_000 {
         stored(&cache, append(log, client, true)).await;
     }
+    // It keeps no other from being forgotten.
+    let first = cache.append(append(log, 0, true)).await;
+    assert!(matches!(first, Ok(Appended::New(_))), "{first:?}");
     assert_eq!(
         cache.find(log, waiting.id).await.unwrap(),
         Some(waiting.clone())
