@@ -10,9 +10,10 @@ use darda_core::model::{
 use darda_core::ports::Range;
 use darda_core::{Mark, Result};
 
-use crate::device::{Content, Device, Live, Sending};
+use crate::device::{Device, Live};
 use crate::history::{Reply, Request, Seen, Via, What};
 use crate::plan::{Act, Plan, Reading, Talk};
+use crate::sending::{Content, Sending};
 
 /// Who and what a plan's numbers stand for.
 #[derive(Debug)]

@@ -7,22 +7,20 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use darda_core::model::{Body, ClientId, ConversationId, EntryId, MemberChange, Position, UserId};
-use darda_core::ports::{Event, EventBody, LostRange};
-use darda_core::{Ack, Session};
+use darda_core::Session;
+use darda_core::model::{ClientId, ConversationId, UserId};
 use fastrand::Rng;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::task::{AbortHandle, JoinHandle};
 use tokio::time::Instant;
 
-use crate::history::{DeviceNo, Notice, Reply, Request, Seen, SessionNo, Shown, Via, What};
+use crate::history::{DeviceNo, SessionNo, Shown, What};
 use crate::recorder::Recorder;
-use crate::view::{Arrival, View};
+use crate::sending::Sending;
+use crate::view::View;
 use crate::world::World;
 
-/// How long a client waits for the acknowledgement of an own send that may fill a gap.
-const ACK_MAY_FILL: Duration = Duration::from_secs(1);
 const FIRST_BACKOFF: Duration = Duration::from_millis(200);
 const MOST_BACKOFF: Duration = Duration::from_secs(5);
 
@@ -55,7 +53,7 @@ pub(crate) struct State {
     last_session: SessionNo,
     pub(crate) reading: bool,
     lag_until: Option<Instant>,
-    rng: Rng,
+    pub(crate) rng: Rng,
 }
 
 /// The session that lives.
@@ -74,23 +72,6 @@ pub(crate) struct Need {
     pub(crate) failures: u32,
     /// What is held may be wrong: read all again.
     pub(crate) anew: bool,
-}
-
-/// Something to send until it is acknowledged or refused for good.
-#[derive(Debug, Clone)]
-pub(crate) struct Sending {
-    pub(crate) conversation: ConversationId,
-    pub(crate) client_id: ClientId,
-    pub(crate) id: EntryId,
-    pub(crate) what: Content,
-    /// Whether to say that it may have been sent before.
-    pub(crate) resend: bool,
-}
-
-#[derive(Debug, Clone)]
-pub(crate) enum Content {
-    Body(Body),
-    Change(MemberChange),
 }
 
 /// Why a session's task goes on to the next session.
@@ -357,269 +338,5 @@ impl Device {
                 conversation,
             });
         }
-    }
-
-    fn heed(self: &Arc<Self>, live: &Live, event: &Event) {
-        let session = live.no;
-        let told = |notice| self.recorder.note(What::Told { session, notice });
-        match event.body() {
-            EventBody::Entry(entry) => self.arrived(live, Seen::from(&**entry), Via::Event),
-            EventBody::Withdrawn {
-                conversation,
-                id,
-                position,
-                stands,
-            } => {
-                self.withdrawn(live, *conversation, *id, *position, *stands);
-            }
-            EventBody::Receipts {
-                conversation,
-                changes,
-            } => {
-                for change in changes {
-                    self.recorder.note(What::Marked {
-                        session,
-                        conversation: *conversation,
-                        user: change.user.clone(),
-                        marks: change.marks,
-                        asked: false,
-                    });
-                }
-            }
-            // That typing ended may be said by the clock alone.
-            EventBody::Typing {
-                conversation,
-                user,
-                active: true,
-            } => {
-                let (conversation, user) = (*conversation, user.clone());
-                self.recorder.note(What::Typing {
-                    session,
-                    conversation,
-                    user,
-                });
-            }
-            EventBody::Joined { conversation } => {
-                told(Notice::Joined(*conversation));
-                self.need(*conversation, Duration::ZERO, true);
-            }
-            EventBody::Left { conversation } => {
-                told(Notice::Left(*conversation));
-                self.forget(*conversation);
-            }
-            EventBody::Heads { heads } => {
-                told(Notice::Heads);
-                for (conversation, head) in heads {
-                    let cursor = self
-                        .state
-                        .lock()
-                        .views
-                        .get(conversation)
-                        .and_then(View::cursor);
-                    if cursor.is_none_or(|cursor| cursor < *head) {
-                        self.need(*conversation, Duration::ZERO, false);
-                    }
-                }
-            }
-            EventBody::Gap { lost } => {
-                told(Notice::Gap);
-                match lost {
-                    LostRange::Conversations(conversations) => conversations
-                        .iter()
-                        .for_each(|lost| self.need(*lost, Duration::ZERO, false)),
-                    LostRange::All => self.state.lock().needs_list = true,
-                }
-            }
-            EventBody::Draining { reconnect_within } => {
-                told(Notice::Draining);
-                let most = u64::try_from(reconnect_within.as_millis())
-                    .unwrap_or(1000)
-                    .max(1);
-                let wait = Duration::from_millis(self.state.lock().rng.u64(..most));
-                let device = self.clone();
-                self.beside(live, async move {
-                    tokio::time::sleep(wait).await;
-                    device.leave();
-                });
-            }
-            _ => {}
-        }
-    }
-
-    /// An entry came by itself.
-    fn arrived(&self, live: &Live, entry: Seen, via: Via) {
-        let (session, conversation) = (live.no, entry.conversation);
-        self.recorder.note(What::Got {
-            session,
-            entry,
-            via,
-        });
-        let mut state = self.state.lock();
-        let Some(view) = state.views.get_mut(&conversation) else {
-            drop(state);
-            return self.need(conversation, Duration::ZERO, false);
-        };
-        match view.arrived(entry.position, entry.prev, entry.id) {
-            Arrival::Known => {}
-            Arrival::Moved { from, to } => {
-                self.recorder.note(What::Moved {
-                    session,
-                    conversation,
-                    from,
-                    to,
-                });
-            }
-            Arrival::Behind => {
-                let fills = entry.prev.is_some()
-                    && state
-                        .unacked
-                        .values()
-                        .any(|sent| sent.conversation == conversation);
-                drop(state);
-                self.need(
-                    conversation,
-                    if fills { ACK_MAY_FILL } else { Duration::ZERO },
-                    false,
-                );
-            }
-        }
-    }
-
-    fn withdrawn(
-        &self,
-        live: &Live,
-        conversation: ConversationId,
-        id: EntryId,
-        position: Position,
-        stands: Option<Position>,
-    ) {
-        self.recorder.note(What::Withdrawn {
-            session: live.no,
-            conversation,
-            id,
-            position,
-        });
-        let mut state = self.state.lock();
-        let Some(view) = state.views.get_mut(&conversation) else {
-            return;
-        };
-        view.withdrawn(position, id);
-        // Where it stands instead may be below the cursor, where nothing is fetched any more.
-        let cursor = view.cursor();
-        let below = stands.is_some_and(|stands| cursor.is_some_and(|cursor| stands <= cursor));
-        if below && !view.shows(id) {
-            drop(state);
-            self.need(conversation, Duration::ZERO, true);
-        }
-    }
-
-    /// A send of this device was acknowledged: the ack stands for the event.
-    pub(crate) fn acknowledged(&self, live: &Live, sending: &Sending, ack: Ack) {
-        let left = matches!(sending.what, Content::Change(MemberChange::Leave));
-        {
-            let mut state = self.state.lock();
-            state.unacked.remove(&sending.client_id);
-            state.acked.push(sending.clone());
-        }
-        if left {
-            return self.forget(sending.conversation);
-        }
-        let entry = Seen {
-            conversation: sending.conversation,
-            id: ack.id,
-            position: ack.position,
-            prev: ack.prev,
-            epoch: None,
-        };
-        self.arrived(live, entry, Via::Ack);
-    }
-
-    /// Sends something until it is acknowledged, refused for good, or the session is gone.
-    pub(crate) fn deliver(self: &Arc<Self>, live: &Live, name: ClientId) {
-        let (device, inner) = (self.clone(), live.clone());
-        self.beside(live, async move {
-            let mut failures = 0;
-            loop {
-                let Some(sending) = device.attempt(&name) else {
-                    return;
-                };
-                let result = device.send_once(&inner, &sending).await;
-                match result {
-                    Ok(ack) => return device.acknowledged(&inner, &sending, ack),
-                    Err(error) if !error.is_transient() => {
-                        device.state.lock().unacked.remove(&name);
-                        return;
-                    }
-                    Err(error) => {
-                        let wait = error.retry_after().unwrap_or_default();
-                        tokio::time::sleep(wait.max(backoff(failures))).await;
-                        failures += 1;
-                    }
-                }
-            }
-        });
-    }
-
-    /// The send as it is to be tried now; the next try says that there was one.
-    fn attempt(&self, name: &ClientId) -> Option<Sending> {
-        let mut state = self.state.lock();
-        let sending = state.unacked.get_mut(name)?;
-        let now = sending.clone();
-        sending.resend = true;
-        Some(now)
-    }
-
-    async fn send_once(&self, live: &Live, sending: &Sending) -> darda_core::Result<Ack> {
-        let Sending {
-            conversation,
-            client_id,
-            ..
-        } = sending.clone();
-        let request = Request::Send {
-            conversation,
-            client_id: client_id.clone(),
-            id: sending.id,
-            resend: sending.resend,
-            change: match &sending.what {
-                Content::Change(change) => Some(change.clone()),
-                Content::Body(_) => None,
-            },
-        };
-        let session = &live.session;
-        let made = async {
-            match sending.what.clone() {
-                Content::Body(body) => {
-                    let send = darda_core::SendRequest::new(conversation, client_id, body);
-                    session.send(send.with_resend(sending.resend)).await
-                }
-                Content::Change(MemberChange::Create {
-                    title,
-                    members,
-                    history,
-                }) => session
-                    .create_group(client_id, title, members, history)
-                    .await
-                    .map(|(_, ack)| ack),
-                Content::Change(change) => {
-                    session
-                        .change_members(conversation, client_id, change)
-                        .await
-                }
-            }
-        };
-        let reply = |ack: &Ack| {
-            let Ack {
-                position,
-                prev,
-                repeat,
-                ..
-            } = *ack;
-            Reply::Acked {
-                position,
-                prev,
-                repeat,
-            }
-        };
-        self.recorder.call(live.no, request, reply, made).await
     }
 }
