@@ -308,9 +308,9 @@ mod tests {
     #[test]
     fn derived_ids_are_stable_across_releases() {
         let id = ConversationId::direct(&user("alice"), &user("bob"));
-        assert_eq!(id.to_string(), "oHsx7Eqrt8rZ1phgrw6uVA");
+        assert_eq!(id.to_string(), "bYTbgWwmaogeD56llN3YTg");
         let entry = EntryId::derive(id, &user("alice"), &ClientId::new("1").unwrap());
-        assert_eq!(entry.to_string(), "V0xOBmtvGg2tMSjDEUcGgA");
+        assert_eq!(entry.to_string(), "HgSQLV3DHKbLjx8NRwnpww");
     }
 
     #[test]

@@ -1,0 +1,297 @@
+//! A conversation on this node: who of its members has a session here, and the order in which they
+//! are told.
+//!
+//! Nothing is handed over under a membership older than the event's: such events wait until the
+//! members are loaded again.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use super::registered::SessionCore;
+use crate::model::{ConversationId, Epoch, Marks, Members, Position, SessionId, UserId};
+use crate::observe::Instruments;
+use crate::ports::{Event, EventBody, LiveEvent, ReceiptChange};
+
+/// Entries held back for one before them; at the limit they are told at once, as they are.
+const MAX_HELD: usize = 128;
+/// Events that wait for the members; at the limit they are dropped, which `prev` shows.
+const MAX_WAITING: usize = 1024;
+
+#[derive(Debug)]
+pub(crate) struct Hub {
+    pub(crate) conversation: ConversationId,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    epoch: Epoch,
+    subscribers: Vec<Subscriber>,
+    /// The newest entry told.
+    last: Option<Position>,
+    held: BTreeMap<Position, LiveEvent>,
+    releasing: bool,
+    waiting: Option<Vec<LiveEvent>>,
+    /// Marks told, so that none is told to go back.
+    marks: HashMap<UserId, Marks>,
+}
+
+#[derive(Debug)]
+struct Subscriber {
+    session: Arc<SessionCore>,
+    visible_from: Position,
+    /// What the session got by attaching.
+    floor: Position,
+}
+
+/// What the caller must see to after an event was taken in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Followup {
+    None,
+    /// Load the members, then [`Hub::renew`].
+    Reload,
+    /// Call [`Hub::release`] after a moment.
+    Release,
+}
+
+impl Hub {
+    pub(crate) fn new(conversation: ConversationId, epoch: Epoch) -> Self {
+        Self { conversation, state: Mutex::new(State { epoch, ..State::default() }) }
+    }
+
+    /// Adds a session whose user was found to be a member at `epoch`.
+    pub(crate) fn subscribe(
+        &self,
+        session: &Arc<SessionCore>,
+        visible_from: Position,
+        epoch: Epoch,
+    ) -> (bool, Followup) {
+        let mut state = self.state.lock();
+        let new = !state.subscribers.iter().any(|other| Arc::ptr_eq(&other.session, session));
+        if new {
+            state.subscribers.push(Subscriber {
+                session: session.clone(),
+                visible_from,
+                floor: Position::default(),
+            });
+        }
+        if epoch == state.epoch { (new, Followup::None) } else { (new, state.start_reload()) }
+    }
+
+    /// Takes a session out. Returns whether nobody is left.
+    pub(crate) fn unsubscribe(&self, session: &SessionId) -> bool {
+        let mut state = self.state.lock();
+        state.subscribers.retain(|other| other.session.id != *session);
+        state.subscribers.is_empty()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.state.lock().subscribers.is_empty()
+    }
+
+    /// Notes what a session got by attaching.
+    pub(crate) fn attached(&self, session: &SessionId, up_to: Position) {
+        let mut state = self.state.lock();
+        if let Some(own) = state.subscribers.iter_mut().find(|own| own.session.id == *session) {
+            own.floor = own.floor.max(up_to);
+        }
+    }
+
+    /// Takes an event in that is meant for the members at `epoch`.
+    pub(crate) fn deliver(
+        &self,
+        event: LiveEvent,
+        epoch: Epoch,
+        instruments: &Instruments,
+    ) -> Followup {
+        let mut state = self.state.lock();
+        if let Some(waiting) = &mut state.waiting {
+            if waiting.len() < MAX_WAITING {
+                waiting.push(event);
+            } else {
+                instruments.publish_drops.increment(1);
+            }
+            return Followup::None;
+        }
+        if epoch > state.epoch {
+            state.waiting = Some(vec![event]);
+            return Followup::Reload;
+        }
+        state.take_in(event, instruments)
+    }
+
+    /// Asks for the members to be loaded again, unless that is under way.
+    pub(crate) fn start_reload(&self) -> Followup {
+        self.state.lock().start_reload()
+    }
+
+    /// Takes over newly loaded members: takes out who is none, and hands over what waited.
+    /// `local` gives the sessions of a user on this node.
+    pub(crate) fn renew(
+        &self,
+        members: &Members,
+        local: impl Fn(&UserId) -> Vec<Arc<SessionCore>>,
+        instruments: &Instruments,
+    ) -> Renewed {
+        let mut renewed = Renewed { joined: Vec::new(), followup: Followup::None };
+        let mut state = self.state.lock();
+        if members.epoch >= state.epoch {
+            state.epoch = members.epoch;
+            let conversation = self.conversation;
+            state.subscribers.retain_mut(|own| match members.get(&own.session.user) {
+                Some(member) => {
+                    own.visible_from = member.visible_from;
+                    true
+                }
+                None => {
+                    own.session.forget(conversation);
+                    own.session.tell(EventBody::Left { conversation }.into(), instruments);
+                    false
+                }
+            });
+            for (user, member) in &members.list {
+                for session in local(user) {
+                    if !state.subscribers.iter().any(|own| own.session.id == session.id) {
+                        session.tell(EventBody::Joined { conversation }.into(), instruments);
+                        state.subscribers.push(Subscriber {
+                            session: session.clone(),
+                            visible_from: member.visible_from,
+                            floor: Position::default(),
+                        });
+                        renewed.joined.push(session);
+                    }
+                }
+            }
+        }
+        let mut again = Vec::new();
+        for event in state.waiting.take().unwrap_or_default() {
+            if event.epoch() > state.epoch {
+                again.push(event);
+            } else if state.take_in(event, instruments) == Followup::Release {
+                renewed.followup = Followup::Release;
+            }
+        }
+        if !again.is_empty() {
+            state.waiting = Some(again);
+            renewed.followup = Followup::Reload;
+        }
+        renewed
+    }
+
+    /// Tells what was held back.
+    pub(crate) fn release(&self, instruments: &Instruments) {
+        let mut state = self.state.lock();
+        state.releasing = false;
+        for (_, event) in std::mem::take(&mut state.held) {
+            state.tell(&event, instruments);
+        }
+    }
+}
+
+/// What became of a reload.
+#[derive(Debug)]
+pub(crate) struct Renewed {
+    /// Sessions that are subscribed now and were not before.
+    pub(crate) joined: Vec<Arc<SessionCore>>,
+    pub(crate) followup: Followup,
+}
+
+impl State {
+    fn start_reload(&mut self) -> Followup {
+        if self.waiting.is_some() {
+            return Followup::None;
+        }
+        self.waiting = Some(Vec::new());
+        Followup::Reload
+    }
+
+    fn take_in(&mut self, event: LiveEvent, instruments: &Instruments) -> Followup {
+        let EventBody::Entry(entry) = event.event.body() else {
+            match self.forward_marks(event) {
+                Some(event) => self.tell(&event, instruments),
+                None => return Followup::None,
+            }
+            return Followup::None;
+        };
+        let position = entry.position;
+        let in_order = match (self.last, entry.prev) {
+            (Some(last), Some(prev)) => prev == last || position <= last,
+            _ => true,
+        };
+        if !in_order && self.held.len() < MAX_HELD {
+            instruments.held.increment(1);
+            self.held.insert(position, event);
+            return if std::mem::replace(&mut self.releasing, true) {
+                Followup::None
+            } else {
+                Followup::Release
+            };
+        }
+        self.tell(&event, instruments);
+        while let Some((_, next)) = self.held.first_key_value() {
+            let EventBody::Entry(entry) = next.event.body() else { break };
+            if entry.prev != self.last {
+                break;
+            }
+            if let Some((_, next)) = self.held.pop_first() {
+                self.tell(&next, instruments);
+            }
+        }
+        Followup::None
+    }
+
+    /// Leaves out marks that would go back.
+    fn forward_marks(&mut self, event: LiveEvent) -> Option<LiveEvent> {
+        let EventBody::Receipts { conversation, changes } = event.event.body() else {
+            return Some(event);
+        };
+        let mut forward = Vec::with_capacity(changes.len());
+        for change in changes {
+            let known = self.marks.entry(change.user.clone()).or_default();
+            let marks = known.max(change.marks);
+            if marks != *known {
+                *known = marks;
+                forward.push(ReceiptChange { user: change.user.clone(), marks });
+            }
+        }
+        if forward == *changes {
+            Some(event)
+        } else if forward.is_empty() {
+            None
+        } else {
+            let body = EventBody::Receipts { conversation: *conversation, changes: forward };
+            Some(LiveEvent { event: body.into(), ..event })
+        }
+    }
+
+    fn tell(&mut self, event: &LiveEvent, instruments: &Instruments) {
+        let position = match event.event.body() {
+            EventBody::Entry(entry) => {
+                self.last = self.last.max(Some(entry.position));
+                Some(entry.position)
+            }
+            _ => None,
+        };
+        let mut told = 0;
+        for own in &self.subscribers {
+            let hidden = position.is_some_and(|at| at < own.visible_from || at <= own.floor);
+            if hidden || event.origin.as_ref().is_some_and(|origin| *origin == own.session.id) {
+                continue;
+            }
+            own.session.tell_uncounted(Event::clone(&event.event), instruments);
+            told += 1;
+        }
+        instruments.deliveries.increment(told);
+    }
+}
+
+impl LiveEvent {
+    fn epoch(&self) -> Epoch {
+        match &self.audience {
+            crate::ports::Audience::Members { epoch, .. } => *epoch,
+            _ => Epoch::default(),
+        }
+    }
+}
