@@ -1,15 +1,28 @@
 #!/usr/bin/env bash
-# Runs every example. Each asserts what it shows and ends by itself.
+# Runs every example. Each asserts what it shows, says so, and ends by itself.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 cargo build --locked --workspace --all-features --examples
 target=${CARGO_TARGET_DIR:-target}
 shopt -s nullglob
-for source in */examples/*.rs */examples/*/main.rs; do
+sources=(*/examples/*.rs */examples/*/main.rs)
+for source in "${sources[@]}"; do
     example=${source#*/examples/}
     example=${example%/main.rs}
     example=${example%.rs}
     printf '\n== %s: %s\n' "${source%%/*}" "$example"
-    timeout 60 "$target/debug/examples/$example"
+    if ! said=$(timeout 60 "$target/debug/examples/$example"); then
+        echo "$source failed" >&2
+        exit 1
+    fi
+    if [[ -z $said ]]; then
+        echo "$source says nothing: what did it show?" >&2
+        exit 1
+    fi
+    echo "$said"
 done
+if [[ ${#sources[@]} == 0 ]]; then
+    echo "no examples found" >&2
+    exit 1
+fi

@@ -119,13 +119,8 @@ fn darda_server(this: PathBuf) -> Result<PathBuf> {
     if beside.exists() {
         return Ok(beside);
     }
-    let mut message = String::new();
-    write!(
-        message,
-        "{} is missing: build it, or name it in DARDA_SERVER",
-        beside.display()
-    )?;
-    Err(message.into())
+    let path = beside.display();
+    Err(format!("{path} is missing: build it, or name it in DARDA_SERVER").into())
 }
 
 /// One program sends for everybody here, so what guards against one user is off.
