@@ -41,5 +41,11 @@ for crate in "${crates[@]}"; do
     fi
 done
 
+# An app configures the core by values. The suite for implementers asks whether back ends must be there.
+if grep -rnE '\benv::|\bstd::net\b|tokio::net' darda-core/src --include='*.rs' --exclude-dir=conformance >&2; then
+    echo "darda-core reads no environment and opens no socket" >&2
+    failed=1
+fi
+
 [[ $failed == 0 ]] && echo "kept by ${crates[*]}"
 exit "$failed"
