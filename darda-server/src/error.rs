@@ -133,7 +133,11 @@ impl Failure {
     #[must_use]
     pub fn new(code: Code, message: impl Into<Cow<'static, str>>) -> Self {
         let retry_after = code.is_transient().then_some(DEFAULT_RETRY_AFTER);
-        Self { code, message: message.into(), retry_after_ms: retry_after.map(whole_ms) }
+        Self {
+            code,
+            message: message.into(),
+            retry_after_ms: retry_after.map(whole_ms),
+        }
     }
 }
 
@@ -165,9 +169,9 @@ fn whole_ms(after: Duration) -> u64 {
 
 /// An HTTP answer that says what failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
-pub struct HttpError {
+pub(crate) struct HttpError {
     /// What failed.
-    pub error: Failure,
+    pub(crate) error: Failure,
     #[serde(skip)]
     #[schema(ignore)]
     status: StatusCode,
@@ -176,13 +180,13 @@ pub struct HttpError {
 impl HttpError {
     /// The code decides the status.
     #[must_use]
-    pub fn new(code: Code, message: impl Into<Cow<'static, str>>) -> Self {
+    pub(crate) fn new(code: Code, message: impl Into<Cow<'static, str>>) -> Self {
         Failure::new(code, message).into()
     }
 
     /// Another status than the code's own.
     #[must_use]
-    pub fn with_status(mut self, status: StatusCode) -> Self {
+    pub(crate) fn with_status(mut self, status: StatusCode) -> Self {
         self.status = status;
         self
     }
@@ -190,7 +194,10 @@ impl HttpError {
 
 impl From<Failure> for HttpError {
     fn from(error: Failure) -> Self {
-        Self { status: error.code.status(), error }
+        Self {
+            status: error.code.status(),
+            error,
+        }
     }
 }
 

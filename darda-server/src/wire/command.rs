@@ -8,14 +8,17 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use darda_core::model::{
     Body, ClientId, ConversationId, EntryId, HistoryStart, InvalidId, MemberChange, Message,
-    Position, Role, UserId, limits,
+    Position, UserId, limits,
 };
 use darda_core::ports::Range;
 use darda_core::{Mark, SendRequest};
 use serde::Deserialize;
-use serde::de::{Deserializer, Error as _};
 use serde_json::value::RawValue;
 
+use super::fields::{
+    Active, Attach, Content, Group, MarkAt, Named, NamedMany, Of, Paging, Payload, Reaction,
+    Resume, RoleOf, Send, Sent, Target, Title,
+};
 use super::{MAX_METADATA_DEPTH, MAX_SAFE_INTEGER};
 use crate::error::{Code, Failure};
 
@@ -38,25 +41,52 @@ pub enum Command {
     /// `open_direct`.
     OpenDirect { user: UserId },
     /// `create_group`.
-    CreateGroup { client_id: ClientId, title: String, members: Vec<UserId>, history: HistoryStart },
+    CreateGroup {
+        client_id: ClientId,
+        title: String,
+        members: Vec<UserId>,
+        history: HistoryStart,
+    },
     /// `rename`, `add`, `remove`, `leave`, `set_role`.
-    ChangeMembers { conversation: ConversationId, client_id: ClientId, change: MemberChange },
+    ChangeMembers {
+        conversation: ConversationId,
+        client_id: ClientId,
+        change: MemberChange,
+    },
     /// `attach`.
-    Attach { conversation: ConversationId, cursor: Option<Position> },
+    Attach {
+        conversation: ConversationId,
+        cursor: Option<Position>,
+    },
     /// `resume`.
-    Resume { cursors: Vec<(ConversationId, Position)> },
+    Resume {
+        cursors: Vec<(ConversationId, Position)>,
+    },
     /// `history`.
-    History { conversation: ConversationId, range: Range, limit: usize },
+    History {
+        conversation: ConversationId,
+        range: Range,
+        limit: usize,
+    },
     /// `conversations`.
-    Conversations { before: Option<Position>, limit: usize },
+    Conversations {
+        before: Option<Position>,
+        limit: usize,
+    },
     /// `members`.
     Members { conversation: ConversationId },
     /// `receipts`.
     Receipts { conversation: ConversationId },
     /// `delivered`, `seen`.
-    Mark { conversation: ConversationId, mark: Mark },
+    Mark {
+        conversation: ConversationId,
+        mark: Mark,
+    },
     /// `typing`.
-    Typing { conversation: ConversationId, active: bool },
+    Typing {
+        conversation: ConversationId,
+        active: bool,
+    },
     /// `presence`.
     Presence { conversation: ConversationId },
     /// `block`.
@@ -105,16 +135,31 @@ struct IdOnly {
 /// `too_large` if a field is missing or cannot be so.
 pub fn decode(text: &str) -> Result<Request, DecodeError> {
     let head = serde_json::from_str::<Head<'_>>(text).map_err(|error| DecodeError {
-        id: serde_json::from_str::<IdOnly>(text).ok().map(|it| it.id).filter(|id| safe(*id)),
-        failure: Failure::new(Code::Malformed, format!("not a command: {}", sentence(&error))),
+        id: serde_json::from_str::<IdOnly>(text)
+            .ok()
+            .map(|it| it.id)
+            .filter(|id| safe(*id)),
+        failure: Failure::new(
+            Code::Malformed,
+            format!("not a command: {}", sentence(&error)),
+        ),
     })?;
     if !safe(head.id) {
         let message = format!("not a command: `id` is over {MAX_SAFE_INTEGER}");
-        return Err(DecodeError { id: None, failure: Failure::new(Code::Malformed, message) });
+        return Err(DecodeError {
+            id: None,
+            failure: Failure::new(Code::Malformed, message),
+        });
     }
     match command(&head.cmd, text) {
-        Ok(command) => Ok(Request { id: head.id, command }),
-        Err(failure) => Err(DecodeError { id: Some(head.id), failure }),
+        Ok(command) => Ok(Request {
+            id: head.id,
+            command,
+        }),
+        Err(failure) => Err(DecodeError {
+            id: Some(head.id),
+            failure,
+        }),
     }
 }
 
@@ -123,14 +168,17 @@ fn safe(id: u64) -> bool {
 }
 
 /// What serde_json says, without the place in the text.
-fn sentence(error: &serde_json::Error) -> String {
+pub(crate) fn sentence(error: &serde_json::Error) -> String {
     let mut text = error.to_string();
     if let Some(end) = text.rfind(" at line ") {
         text.truncate(end);
     }
     // A message may quote the client's own text.
     if text.len() > 200 {
-        let end = (0..=200).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+        let end = (0..=200)
+            .rev()
+            .find(|end| text.is_char_boundary(*end))
+            .unwrap_or(0);
         text.truncate(end);
     }
     text
@@ -142,161 +190,6 @@ fn invalid(message: impl Into<Cow<'static, str>>) -> Failure {
 
 fn fields<'a, T: Deserialize<'a>>(cmd: &str, text: &'a str) -> Result<T, Failure> {
     serde_json::from_str(text).map_err(|error| invalid(format!("{cmd}: {}", sentence(&error))))
-}
-
-/// A position in a frame: an integer that every JSON reader keeps.
-#[derive(Clone, Copy)]
-struct At(Position);
-
-impl<'de> Deserialize<'de> for At {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match u64::deserialize(deserializer) {
-            Ok(at) if at <= MAX_SAFE_INTEGER => Ok(Self(Position(at))),
-            Ok(_) => Err(D::Error::custom(format!("a position is over {MAX_SAFE_INTEGER}"))),
-            Err(error) => Err(error),
-        }
-    }
-}
-
-#[derive(Deserialize)]
-struct Content<'a> {
-    #[serde(borrow)]
-    text: Cow<'a, str>,
-    #[serde(borrow, default)]
-    reply_to: Option<Cow<'a, str>>,
-    #[serde(borrow, default)]
-    mentions: Option<Vec<Cow<'a, str>>>,
-    #[serde(borrow, default)]
-    metadata: Option<&'a RawValue>,
-}
-
-#[derive(Deserialize)]
-struct Sent<'a> {
-    #[serde(borrow)]
-    conversation: Cow<'a, str>,
-    #[serde(borrow)]
-    client_id: Cow<'a, str>,
-    #[serde(default)]
-    resend: Option<bool>,
-}
-
-#[derive(Deserialize)]
-struct Send<'a> {
-    #[serde(borrow)]
-    conversation: Cow<'a, str>,
-    #[serde(borrow)]
-    client_id: Cow<'a, str>,
-    #[serde(default)]
-    resend: Option<bool>,
-    #[serde(borrow)]
-    text: Cow<'a, str>,
-    #[serde(borrow, default)]
-    reply_to: Option<Cow<'a, str>>,
-    #[serde(borrow, default)]
-    mentions: Option<Vec<Cow<'a, str>>>,
-    #[serde(borrow, default)]
-    metadata: Option<&'a RawValue>,
-}
-
-#[derive(Deserialize)]
-struct Payload<'a> {
-    #[serde(borrow)]
-    payload: Cow<'a, str>,
-}
-
-#[derive(Deserialize)]
-struct Target<'a> {
-    #[serde(borrow)]
-    target: Cow<'a, str>,
-}
-
-#[derive(Deserialize)]
-struct Reaction<'a> {
-    #[serde(borrow)]
-    target: Cow<'a, str>,
-    reaction: String,
-}
-
-#[derive(Deserialize)]
-struct Named<'a> {
-    #[serde(borrow)]
-    user: Cow<'a, str>,
-}
-
-#[derive(Deserialize)]
-struct NamedMany<'a> {
-    #[serde(borrow)]
-    users: Vec<Cow<'a, str>>,
-}
-
-#[derive(Deserialize)]
-struct Title {
-    title: String,
-}
-
-#[derive(Deserialize)]
-struct Group<'a> {
-    #[serde(borrow)]
-    client_id: Cow<'a, str>,
-    title: String,
-    #[serde(borrow)]
-    members: Vec<Cow<'a, str>>,
-    #[serde(borrow, default)]
-    history: Option<Cow<'a, str>>,
-}
-
-#[derive(Deserialize)]
-struct RoleOf<'a> {
-    #[serde(borrow)]
-    user: Cow<'a, str>,
-    role: Role,
-}
-
-#[derive(Deserialize)]
-struct Of<'a> {
-    #[serde(borrow)]
-    conversation: Cow<'a, str>,
-}
-
-#[derive(Deserialize)]
-struct Attach<'a> {
-    #[serde(borrow)]
-    conversation: Cow<'a, str>,
-    #[serde(default)]
-    cursor: Option<At>,
-}
-
-#[derive(Deserialize)]
-struct Cursor<'a> {
-    #[serde(borrow)]
-    conversation: Cow<'a, str>,
-    cursor: At,
-}
-
-#[derive(Deserialize)]
-struct Resume<'a> {
-    #[serde(borrow)]
-    cursors: Vec<Cursor<'a>>,
-}
-
-#[derive(Deserialize)]
-struct Paging {
-    #[serde(default)]
-    before: Option<At>,
-    #[serde(default)]
-    after: Option<At>,
-    #[serde(default)]
-    limit: Option<u64>,
-}
-
-#[derive(Deserialize)]
-struct MarkAt {
-    position: At,
-}
-
-#[derive(Deserialize)]
-struct Active {
-    active: bool,
 }
 
 fn command(cmd: &str, text: &str) -> Result<Command, Failure> {
@@ -327,11 +220,22 @@ fn command(cmd: &str, text: &str) -> Result<Command, Failure> {
             let it: Target<'_> = fields(cmd, text)?;
             let mut message = message(fields(cmd, text)?)?;
             message.reply_to = None;
-            append(fields(cmd, text)?, Body::Edit { target: entry("target", &it.target)?, message })?
+            append(
+                fields(cmd, text)?,
+                Body::Edit {
+                    target: entry("target", &it.target)?,
+                    message,
+                },
+            )?
         }
         "delete" => {
             let it: Target<'_> = fields(cmd, text)?;
-            append(fields(cmd, text)?, Body::Delete { target: entry("target", &it.target)? })?
+            append(
+                fields(cmd, text)?,
+                Body::Delete {
+                    target: entry("target", &it.target)?,
+                },
+            )?
         }
         "react" | "unreact" => {
             let it: Reaction<'_> = fields(cmd, text)?;
@@ -342,7 +246,9 @@ fn command(cmd: &str, text: &str) -> Result<Command, Failure> {
             };
             append(fields(cmd, text)?, body)?
         }
-        "open_direct" => Command::OpenDirect { user: named(cmd, text)? },
+        "open_direct" => Command::OpenDirect {
+            user: named(cmd, text)?,
+        },
         "create_group" => {
             let it: Group<'_> = fields(cmd, text)?;
             Command::CreateGroup {
@@ -373,7 +279,14 @@ fn command(cmd: &str, text: &str) -> Result<Command, Failure> {
         "set_role" => {
             let it: RoleOf<'_> = fields(cmd, text)?;
             let user = user("user", &it.user)?;
-            change(cmd, text, MemberChange::Role { user, role: it.role })?
+            change(
+                cmd,
+                text,
+                MemberChange::Role {
+                    user,
+                    role: it.role,
+                },
+            )?
         }
         "attach" => {
             let it: Attach<'_> = fields(cmd, text)?;
@@ -396,40 +309,71 @@ fn command(cmd: &str, text: &str) -> Result<Command, Failure> {
             let paging: Paging = fields(cmd, text)?;
             let limit = page_limit(paging.limit, limits::DEFAULT_PAGE, limits::MAX_PAGE)?;
             let range = range(paging.before.map(|at| at.0), paging.after.map(|at| at.0))?;
-            Command::History { conversation: of(cmd, text)?, range, limit }
+            Command::History {
+                conversation: of(cmd, text)?,
+                range,
+                limit,
+            }
         }
         "conversations" => {
             let paging: Paging = fields(cmd, text)?;
             let limit = page_limit(paging.limit, limits::DEFAULT_PAGE, limits::MAX_LIST_PAGE)?;
-            Command::Conversations { before: paging.before.map(|at| at.0), limit }
+            Command::Conversations {
+                before: paging.before.map(|at| at.0),
+                limit,
+            }
         }
-        "members" => Command::Members { conversation: of(cmd, text)? },
-        "receipts" => Command::Receipts { conversation: of(cmd, text)? },
+        "members" => Command::Members {
+            conversation: of(cmd, text)?,
+        },
+        "receipts" => Command::Receipts {
+            conversation: of(cmd, text)?,
+        },
         "delivered" | "seen" => {
             let it: MarkAt = fields(cmd, text)?;
             let mark = match cmd {
                 "seen" => Mark::Seen(it.position.0),
                 _ => Mark::Delivered(it.position.0),
             };
-            Command::Mark { conversation: of(cmd, text)?, mark }
+            Command::Mark {
+                conversation: of(cmd, text)?,
+                mark,
+            }
         }
         "typing" => {
             let it: Active = fields(cmd, text)?;
-            Command::Typing { conversation: of(cmd, text)?, active: it.active }
+            Command::Typing {
+                conversation: of(cmd, text)?,
+                active: it.active,
+            }
         }
-        "presence" => Command::Presence { conversation: of(cmd, text)? },
-        "block" => Command::Block { user: named(cmd, text)? },
-        "unblock" => Command::Unblock { user: named(cmd, text)? },
+        "presence" => Command::Presence {
+            conversation: of(cmd, text)?,
+        },
+        "block" => Command::Block {
+            user: named(cmd, text)?,
+        },
+        "unblock" => Command::Unblock {
+            user: named(cmd, text)?,
+        },
         "blocks" => Command::Blocks,
         "ping" => Command::Ping,
-        _ => return Err(Failure::new(Code::UnknownCommand, "there is no such command")),
+        _ => {
+            return Err(Failure::new(
+                Code::UnknownCommand,
+                "there is no such command",
+            ));
+        }
     })
 }
 
 fn append(sent: Sent<'_>, body: Body) -> Result<Command, Failure> {
-    let request =
-        SendRequest::new(conversation(&sent.conversation)?, client_id(&sent.client_id)?, body)
-            .with_resend(sent.resend.unwrap_or(false));
+    let request = SendRequest::new(
+        conversation(&sent.conversation)?,
+        client_id(&sent.client_id)?,
+        body,
+    )
+    .with_resend(sent.resend.unwrap_or(false));
     Ok(Command::Append(request))
 }
 
@@ -522,7 +466,10 @@ fn within(field: &str, size: usize, limit: usize) -> Result<(), Failure> {
     if size <= limit {
         return Ok(());
     }
-    Err(Failure::new(Code::TooLarge, format!("{field}: {size} is over the limit of {limit}")))
+    Err(Failure::new(
+        Code::TooLarge,
+        format!("{field}: {size} is over the limit of {limit}"),
+    ))
 }
 
 /// The stretch of history that was asked for.

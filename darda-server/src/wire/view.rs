@@ -45,12 +45,14 @@ pub struct EntryView<'a> {
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
 #[schema(as = Body)]
-#[expect(missing_docs, reason = "the fields are those of the model's `Body`")]
 pub enum BodyView<'a> {
     /// A message.
     Message {
         text: &'a str,
-        #[serde(serialize_with = "shown_option", skip_serializing_if = "Option::is_none")]
+        #[serde(
+            serialize_with = "shown_option",
+            skip_serializing_if = "Option::is_none"
+        )]
         #[schema(value_type = Option<String>)]
         reply_to: Option<EntryId>,
         #[serde(skip_serializing_if = "no_users")]
@@ -105,7 +107,6 @@ pub enum BodyView<'a> {
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[schema(as = Change)]
-#[expect(missing_docs, reason = "the fields are those of the model's `MemberChange`")]
 pub enum ChangeView<'a> {
     /// The group is made.
     Create {
@@ -178,7 +179,7 @@ impl From<Role> for RoleView {
 #[derive(Debug, Clone, Copy, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[schema(as = ConversationKind)]
-pub enum KindView {
+pub(crate) enum KindView {
     /// Between two users.
     Direct,
     /// Of members that change.
@@ -206,10 +207,13 @@ pub enum MetadataView<'a> {
 }
 
 fn metadata(message: &Message) -> Option<MetadataView<'_>> {
-    message.metadata.as_deref().map(|text| match serde_json::from_str(text) {
-        Ok(json) => MetadataView::Json(json),
-        Err(_) => MetadataView::Text(text),
-    })
+    message
+        .metadata
+        .as_deref()
+        .map(|text| match serde_json::from_str(text) {
+            Ok(json) => MetadataView::Json(json),
+            Err(_) => MetadataView::Text(text),
+        })
 }
 
 fn no_users(users: &[UserId]) -> bool {
@@ -247,10 +251,20 @@ impl<'a> From<&'a Body> for BodyView<'a> {
                 metadata: metadata(message),
             },
             Body::Delete { target } => Self::Delete { target: *target },
-            Body::React { target, reaction } => Self::React { target: *target, reaction },
-            Body::Unreact { target, reaction } => Self::Unreact { target: *target, reaction },
-            Body::Members { change, .. } => Self::Members { change: change.into() },
-            Body::Opaque(payload) => Self::Opaque { payload: STANDARD.encode(payload) },
+            Body::React { target, reaction } => Self::React {
+                target: *target,
+                reaction,
+            },
+            Body::Unreact { target, reaction } => Self::Unreact {
+                target: *target,
+                reaction,
+            },
+            Body::Members { change, .. } => Self::Members {
+                change: change.into(),
+            },
+            Body::Opaque(payload) => Self::Opaque {
+                payload: STANDARD.encode(payload),
+            },
             _ => Self::Unknown,
         }
     }
@@ -259,16 +273,25 @@ impl<'a> From<&'a Body> for BodyView<'a> {
 impl<'a> From<&'a MemberChange> for ChangeView<'a> {
     fn from(change: &'a MemberChange) -> Self {
         match change {
-            MemberChange::Create { title, members, history } => {
-                Self::Create { title, members, history: (*history).into() }
-            }
+            MemberChange::Create {
+                title,
+                members,
+                history,
+            } => Self::Create {
+                title,
+                members,
+                history: (*history).into(),
+            },
             MemberChange::Rename { title } => Self::Rename { title },
             MemberChange::Add { users } => Self::Add { users },
-            MemberChange::Remove { user } => Self::Remove { user: user.as_str() },
+            MemberChange::Remove { user } => Self::Remove {
+                user: user.as_str(),
+            },
             MemberChange::Leave => Self::Leave,
-            MemberChange::Role { user, role } => {
-                Self::Role { user: user.as_str(), role: (*role).into() }
-            }
+            MemberChange::Role { user, role } => Self::Role {
+                user: user.as_str(),
+                role: (*role).into(),
+            },
             _ => Self::Unknown,
         }
     }

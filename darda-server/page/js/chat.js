@@ -1,0 +1,477 @@
+// One signed-in user's chat: the conversations, what happens to them, and what the user does. The
+// views read it and call it; it calls `on` and knows no page.
+
+import { Connection } from './connection.js';
+import { Conversation } from './conversation.js';
+import { Delivery } from './delivery.js';
+import { Outbox } from './outbox.js';
+import { Sync } from './sync.js';
+
+const TYPING_AGAIN_MS = 3000;
+const PRESENCE_EVERY_MS = 10_000;
+/** After a page of history failed. */
+const OLDER_AGAIN_MS = 3000;
+/** Entries kept of a conversation that is not open. */
+const KEEP_CLOSED = 300;
+
+export class Chat {
+  /** The conversation that is open, or `null`. */
+  active = null;
+
+  #connection;
+  #outbox;
+  #sync;
+  #delivery;
+  #on;
+  #conversations = new Map();
+  #marking = new Set();
+  #asking = new Set();
+  #looking = false;
+  #typedAt = 0;
+  #noOlderBefore = 0;
+  #presence;
+
+  /**
+   * `on` has `change()`, `notice(text)` for things to tell, `arrived(conversation, entry)` for each
+   * new message by somebody else.
+   */
+  constructor(user, { url, storage, on, Socket, random }) {
+    this.user = user;
+    this.#on = on;
+    this.#outbox = new Outbox(user, storage);
+    this.#connection = new Connection(
+      url,
+      {
+        online: () => this.#online(),
+        event: (event) => this.#event(event),
+        state: () => on.change(),
+      },
+      { Socket, random },
+    );
+    const book = {
+      all: () => [...this.#conversations.values()],
+      get: (id) => this.#conversations.get(id),
+      summary: (item) => this.#summary(item),
+      forget: (id) => this.#forget(id),
+    };
+    this.#sync = new Sync(this.#connection, book, {
+      changed: (conversation) => this.#changed(conversation),
+      sending: ({ id }) => this.#delivery.isSending(id),
+    });
+    this.#delivery = new Delivery(this.#connection, this.#outbox, {
+      acked: (item, ack) => this.#acked(item, ack),
+      refused: (item, message) => this.#refused(item, message),
+    });
+  }
+
+  start() {
+    for (const id of this.#outbox.conversations) this.#conversation(id);
+    this.#connection.start();
+    this.#presence = setInterval(() => this.#askPresence(), PRESENCE_EVERY_MS);
+  }
+
+  stop() {
+    clearInterval(this.#presence);
+    this.#connection.stop();
+  }
+
+  hurry() {
+    this.#connection.hurry();
+  }
+
+  get state() {
+    return this.#connection.state;
+  }
+
+  get maxTextBytes() {
+    return this.#connection.hello?.limits?.max_text_bytes ?? 16 * 1024;
+  }
+
+  /** Newest first. */
+  get conversations() {
+    return [...this.#conversations.values()].sort((a, b) => b.rank - a.rank);
+  }
+
+  get unread() {
+    return this.conversations.reduce((sum, conversation) => sum + conversation.unread().count, 0);
+  }
+
+  // ---- what the user does
+
+  open(id) {
+    const conversation = this.#conversations.get(id);
+    if (!conversation || conversation === this.active) return;
+    this.#stopTyping();
+    this.active?.log.keepNewest(KEEP_CLOSED);
+    this.active = conversation;
+    if (conversation.log.cursor === null) this.#sync.catchUp(conversation);
+    this.#askAround(conversation);
+    this.#changed(conversation);
+  }
+
+  close() {
+    this.#stopTyping();
+    this.active?.log.keepNewest(KEEP_CLOSED);
+    if (this.active) this.active.version += 1;
+    this.active = null;
+    this.#on.change();
+  }
+
+  /** Whether the user sees the end of the open conversation: what arrives there is then seen. */
+  look(looking) {
+    if (this.#looking === looking) return;
+    this.#looking = looking;
+    if (this.active) this.#mark(this.active);
+  }
+
+  async openDirect(user) {
+    const { conversation: id } = await this.#connection.ask('open_direct', { user });
+    const conversation = this.#conversation(id);
+    if (conversation.head === 0) {
+      Object.assign(conversation, { kind: 'direct', peer: user, openedAt: Date.now() });
+    }
+    this.open(id);
+  }
+
+  async createGroup(title, members, history) {
+    const client_id = crypto.randomUUID();
+    const fields = { client_id, title, members, history };
+    const made = await this.#connection.ask('create_group', fields);
+    const conversation = this.#conversation(made.conversation);
+    Object.assign(conversation, { kind: 'group', title, role: 'owner' });
+    conversation.sawHead(made.position);
+    this.open(made.conversation);
+  }
+
+  /** `rename {title}`, `add {users}`, `remove {user}`, `set_role {user, role}`, `leave`. */
+  async changeMembers(conversation, cmd, fields = {}) {
+    const { id } = conversation;
+    const client_id = crypto.randomUUID();
+    const ack = await this.#connection.ask(cmd, { conversation: id, client_id, ...fields });
+    if (cmd === 'leave') {
+      this.#forget(id);
+      return;
+    }
+    const change = cmd === 'set_role' ? { role: fields } : { [cmd]: fields };
+    this.#take(conversation, ownEntry(this.user, id, client_id, ack, { type: 'members', change }));
+    await this.loadMembers(conversation);
+  }
+
+  async loadMembers(conversation) {
+    const answer = await this.#connection.ask('members', { conversation: conversation.id });
+    conversation.members = answer.members;
+    if (answer.title) conversation.title = answer.title;
+    const me = answer.members.find(({ user }) => user === this.user);
+    conversation.role = me?.role ?? conversation.role;
+    this.#changed(conversation);
+  }
+
+  send(conversation, text, replyTo = null) {
+    const fields = replyTo === null ? { text } : { text, reply_to: replyTo };
+    this.#stopTyping();
+    this.#append(conversation, 'send', fields);
+  }
+
+  edit(conversation, target, text) {
+    this.#append(conversation, 'edit', { target, text });
+  }
+
+  remove(conversation, target) {
+    this.#append(conversation, 'delete', { target });
+  }
+
+  /** Takes one's reaction back if it stands. */
+  toggleReaction(conversation, row, reaction) {
+    const stands = row.reactions.get(reaction)?.has(this.user);
+    this.#append(conversation, stands ? 'unreact' : 'react', { target: row.id, reaction });
+  }
+
+  retry(conversation, clientId) {
+    this.#outbox.retry(clientId);
+    this.#changed(conversation);
+    this.#delivery.flush(conversation.id);
+  }
+
+  discard(conversation, clientId) {
+    this.#outbox.settle(conversation.id, clientId);
+    this.#changed(conversation);
+  }
+
+  /** The user writes, or has emptied the field. */
+  typing(active) {
+    if (!active) {
+      this.#stopTyping();
+    } else if (Date.now() - this.#typedAt > TYPING_AGAIN_MS) {
+      this.#typedAt = Date.now();
+      this.#tell('typing', { conversation: this.active.id, active: true });
+    }
+  }
+
+  /** One page more of history, if there is one. Once at a time. */
+  loadOlder(conversation) {
+    const { id, log } = conversation;
+    if (log.started || log.cursor === null || Date.now() < this.#noOlderBefore) return;
+    this.#once(`older ${id}`, async () => {
+      this.#noOlderBefore = Date.now() + OLDER_AGAIN_MS;
+      await this.#sync.older(conversation);
+      this.#noOlderBefore = 0;
+    });
+  }
+
+  isLoadingOlder({ id }) {
+    return this.#asking.has(`older ${id}`);
+  }
+
+  // ---- what happens
+
+  #online() {
+    // Whoever resumes first sees the others' messages before its own waiting ones: as in the log.
+    this.#sync.run().finally(() => this.#delivery.flushAll());
+    if (this.active) this.#askAround(this.active);
+  }
+
+  #event(event) {
+    const conversation = this.#conversations.get(event.conversation);
+    switch (event.event) {
+      case 'entry':
+        this.#entry(conversation ?? this.#unlisted(event.conversation), event);
+        break;
+      case 'withdrawn':
+        if (conversation) this.#withdrawn(conversation, event);
+        break;
+      case 'receipts':
+        conversation?.receive(event.receipts);
+        break;
+      case 'typing':
+        if (conversation && event.user !== this.user) this.#types(conversation, event);
+        break;
+      case 'joined':
+        this.#sync.run();
+        break;
+      case 'left':
+        if (conversation) this.#forget(event.conversation);
+        break;
+      case 'heads':
+        this.#heads(event.heads);
+        break;
+      case 'gap':
+        this.#gap(event);
+        break;
+      default:
+    }
+    this.#on.change();
+  }
+
+  #entry(conversation, entry) {
+    const isNew = !conversation.log.has(entry.entry);
+    if (entry.sender !== this.user) {
+      conversation.types(entry.sender, false, () => {});
+      conversation.presence.set(entry.sender, { online: true });
+    }
+    this.#take(conversation, entry);
+    if (isNew && entry.type === 'message' && entry.sender !== this.user) {
+      this.#on.arrived(conversation, entry);
+    }
+  }
+
+  #take(conversation, entry) {
+    const membersChanged = conversation.learn(entry);
+    conversation.log.receive(entry);
+    if (membersChanged && conversation.members !== null) this.#loadMembersSoon(conversation);
+    this.#changed(conversation);
+    this.#sync.check(conversation);
+  }
+
+  #withdrawn(conversation, { entry, position, stands }) {
+    if (conversation.log.withdraw(entry, position, stands ?? null)) {
+      this.#once(`at ${stands}`, () => this.#sync.fetchAt(conversation, stands));
+    }
+    this.#changed(conversation);
+  }
+
+  #types(conversation, { user, active }) {
+    conversation.presence.set(user, { online: true });
+    conversation.types(user, active, () => this.#on.change());
+  }
+
+  #heads(heads) {
+    for (const { conversation: id, position } of heads) {
+      const conversation = this.#conversations.get(id);
+      if (conversation) {
+        conversation.sawHead(position);
+        this.#sync.check(conversation);
+      } else {
+        this.#sync.run();
+      }
+    }
+  }
+
+  #gap({ all, conversations = [] }) {
+    if (all) this.#sync.run();
+    for (const id of conversations) {
+      const conversation = this.#conversations.get(id);
+      if (conversation) this.#sync.catchUp(conversation);
+    }
+  }
+
+  #acked(item, ack) {
+    const conversation = this.#conversation(item.conversation);
+    const type = item.cmd === 'send' ? 'message' : item.cmd;
+    const body = { type, ...item.fields };
+    this.#outbox.settle(item.conversation, item.clientId);
+    this.#take(conversation, ownEntry(this.user, conversation.id, item.clientId, ack, body));
+  }
+
+  #refused(item, message) {
+    const conversation = this.#conversation(item.conversation);
+    if (item.cmd === 'send') {
+      this.#outbox.failed(item, message);
+    } else {
+      this.#outbox.settle(item.conversation, item.clientId);
+    }
+    this.#on.notice(`Not done: ${message}`);
+    this.#changed(conversation);
+  }
+
+  // ---- inside
+
+  #append(conversation, cmd, fields) {
+    try {
+      this.#outbox.add(conversation.id, cmd, fields);
+    } catch (error) {
+      this.#on.notice(error.message);
+      return;
+    }
+    this.#changed(conversation);
+    this.#delivery.flush(conversation.id);
+  }
+
+  #conversation(id) {
+    const held = this.#conversations.get(id);
+    if (held) return held;
+    const conversation = new Conversation(id, this.user, this.#outbox);
+    this.#conversations.set(id, conversation);
+    return conversation;
+  }
+
+  /** News of a conversation that the list has not named yet. */
+  #unlisted(id) {
+    const conversation = this.#conversation(id);
+    this.#sync.run();
+    return conversation;
+  }
+
+  #summary(item) {
+    const conversation = this.#conversation(item.conversation);
+    conversation.summarize(item);
+    return conversation;
+  }
+
+  #forget(id) {
+    const conversation = this.#conversations.get(id);
+    if (!conversation) return;
+    this.#conversations.delete(id);
+    for (const item of this.#outbox.of(id)) this.#outbox.settle(id, item.clientId);
+    if (conversation === this.active) {
+      this.active = null;
+      this.#on.notice(`You are no longer a member of ${conversation.name}.`);
+    }
+    this.#on.change();
+  }
+
+  #changed(conversation) {
+    this.#settleHeld(conversation);
+    conversation.version += 1;
+    this.#mark(conversation);
+    this.#on.change();
+  }
+
+  /** What the log holds needs no sending, even if its ack was lost with a connection. */
+  #settleHeld({ id, log }) {
+    const waiting = this.#outbox.of(id);
+    if (waiting.length === 0) return;
+    const mine = log.entries.filter(({ sender }) => sender === this.user);
+    const held = new Set(mine.map((entry) => entry.client_id));
+    for (const { clientId } of waiting) {
+      if (held.has(clientId)) this.#outbox.settle(id, clientId);
+    }
+  }
+
+  /** Tells the server how far we are, at most one mark at a time in each conversation. */
+  #mark(conversation) {
+    const { id, log } = conversation;
+    const mark = conversation === this.active && this.#looking ? 'seen' : 'delivered';
+    if (log.cursor === null || conversation.toMark <= conversation.marks[mark]) return;
+    if (this.#marking.has(id) || this.state !== 'online') return;
+    this.#marking.add(id);
+    const position = log.cursor;
+    this.#connection
+      .request(mark, { conversation: id, position })
+      .then(() => {
+        conversation.movedTo(position, mark === 'seen' ? position : 0);
+        this.#marking.delete(id);
+        this.#changed(conversation);
+      })
+      .catch((error) => {
+        const again = () => {
+          this.#marking.delete(id);
+          if (error.transient && this.#conversations.get(id)) this.#mark(conversation);
+        };
+        setTimeout(again, error.retryAfterMs);
+      });
+  }
+
+  #askAround(conversation) {
+    const fields = { conversation: conversation.id };
+    this.#once(`receipts ${conversation.id}`, async () => {
+      const { receipts } = await this.#connection.ask('receipts', fields);
+      conversation.receive(receipts);
+    });
+    if (conversation.kind === 'group') this.#loadMembersSoon(conversation);
+    this.#askPresence();
+  }
+
+  #loadMembersSoon(conversation) {
+    this.#once(`members ${conversation.id}`, () => this.loadMembers(conversation));
+  }
+
+  #askPresence() {
+    const conversation = this.active;
+    if (!conversation || this.state !== 'online') return;
+    this.#once(`presence ${conversation.id}`, async () => {
+      const fields = { conversation: conversation.id };
+      const { presence } = await this.#connection.ask('presence', fields);
+      for (const { user, online, last_seen_ms: lastSeen } of presence) {
+        conversation.presence.set(user, { online, lastSeen });
+      }
+    });
+  }
+
+  #stopTyping() {
+    if (this.#typedAt === 0) return;
+    this.#typedAt = 0;
+    if (this.active) this.#tell('typing', { conversation: this.active.id, active: false });
+  }
+
+  /** A command whose failure nobody needs to hear of. */
+  #tell(cmd, fields) {
+    this.#connection.request(cmd, fields).catch(() => {});
+  }
+
+  /** A question that is not asked again while it is open. Its failure leaves things as they are. */
+  #once(name, ask) {
+    if (this.#asking.has(name)) return;
+    this.#asking.add(name);
+    ask()
+      .catch(() => {})
+      .finally(() => {
+        this.#asking.delete(name);
+        this.#on.change();
+      });
+  }
+}
+
+function ownEntry(sender, conversation, client_id, ack, body) {
+  const { entry, position, prev } = ack;
+  return { conversation, position, prev, entry, sender, client_id, ...body };
+}

@@ -1,0 +1,199 @@
+//! `darda-server`: reads its settings, wires the parts, serves, and drains when it is told to stop.
+
+use std::error::Error;
+use std::io::Write;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use darda_core::model::NodeId;
+use darda_core::{Chat, Encoder, Options, Ports, Roles};
+use darda_server::settings::{self, LogFormat, Settings};
+use darda_server::{DevAuthenticator, MetricsSource, RouterOptions, ServeOptions};
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use tokio::net::TcpSocket;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing_subscriber::EnvFilter;
+
+/// Connections that the system holds until they are accepted.
+const BACKLOG: u32 = 4096;
+/// How often the metrics' histograms are kept small.
+const UPKEEP: Duration = Duration::from_secs(5);
+/// How long connections may take to end after the drain.
+const LAST_GOODBYES: Duration = Duration::from_secs(2);
+
+fn main() -> ExitCode {
+    match std::env::args().nth(1).as_deref() {
+        None => {}
+        Some("--help" | "-h") => return say(&settings::help()),
+        Some("--version" | "-V") => {
+            return say(concat!("darda-server ", env!("CARGO_PKG_VERSION"), "\n"));
+        }
+        Some(other) => {
+            return fail(&format!(
+                "{other:?} is not an argument; --help lists the settings"
+            ));
+        }
+    }
+    let settings = match Settings::from_environment() {
+        Ok(settings) => settings,
+        Err(error) => return fail(&error.to_string()),
+    };
+    match run(settings) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&error.to_string()),
+    }
+}
+
+fn say(text: &str) -> ExitCode {
+    let mut stdout = std::io::stdout();
+    match stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.flush())
+    {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+fn fail(message: &str) -> ExitCode {
+    // If even that fails there is nobody to tell.
+    let _ = writeln!(std::io::stderr(), "darda-server: {message}");
+    ExitCode::FAILURE
+}
+
+fn run(settings: Settings) -> Result<(), Box<dyn Error>> {
+    log(&settings)?;
+    raise_file_limit();
+    // Before the chat: it looks its metrics up when it starts.
+    let metrics = PrometheusBuilder::new().install_recorder()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(serve(settings, metrics))
+}
+
+fn log(settings: &Settings) -> Result<(), Box<dyn Error>> {
+    let filter = EnvFilter::try_new(&settings.log)?;
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    match settings.log_format {
+        LogFormat::Text => lines.init(),
+        LogFormat::Json => lines.json().init(),
+    }
+    Ok(())
+}
+
+/// Each connection is a file to the system, and its usual limit is low.
+fn raise_file_limit() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        tracing::warn!(%error, "the limit of open files stays as it is");
+    }
+}
+
+async fn serve(settings: Settings, metrics: PrometheusHandle) -> Result<(), Box<dyn Error>> {
+    let listener = listen(&settings)?;
+    let address = listener.local_addr()?;
+    let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+    let chat = Chat::start(Ports::in_memory(), options(&settings));
+
+    let render = metrics.clone();
+    let router_options = RouterOptions::default()
+        .with_allowed_origins(settings.allowed_origins.clone())
+        .with_heartbeat(settings.heartbeat)
+        .with_metrics(MetricsSource::new(move || render.render()))
+        .with_tasks(tasks.clone());
+    let router_options = if settings.rate_limits {
+        router_options
+    } else {
+        router_options.without_http_rate_limit()
+    };
+    let router = if settings.role == Roles::Writer {
+        darda_server::operations(chat.clone(), router_options)
+    } else {
+        let authenticator = Arc::new(DevAuthenticator::new());
+        darda_server::router(chat.clone(), authenticator, router_options)
+    };
+    let serve_options = ServeOptions::default()
+        .with_max_sockets(settings.max_sockets)
+        .with_header_timeout(settings.header_timeout);
+    let server = darda_server::serve(listener, router, serve_options, tasks.clone(), stop.clone());
+    let mut server = tokio::spawn(server);
+    tasks.spawn(keep_up(metrics, stop.clone()));
+
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    writeln!(std::io::stdout(), "listening on http://{address}")?;
+    std::io::stdout().flush()?;
+    tracing::info!(%address, node = %chat.node(), role = ?settings.role, "started");
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+        ended = &mut server => return Ok(ended?),
+    }
+
+    tracing::info!(sessions = chat.session_count(), grace = ?settings.drain, "draining");
+    tokio::select! {
+        () = chat.drain(settings.drain) => {}
+        _ = terminate.recv() => tracing::warn!("told again: stopping at once"),
+        _ = interrupt.recv() => tracing::warn!("told again: stopping at once"),
+    }
+    stop.cancel();
+    server.await?;
+    tasks.close();
+    if tokio::time::timeout(LAST_GOODBYES, tasks.wait())
+        .await
+        .is_err()
+    {
+        tracing::warn!(left = tasks.len(), "connections did not end in time");
+    }
+    chat.shutdown().await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+fn listen(settings: &Settings) -> Result<tokio::net::TcpListener, Box<dyn Error>> {
+    let bind = || {
+        let socket = if settings.listen.is_ipv4() {
+            TcpSocket::new_v4()
+        } else {
+            TcpSocket::new_v6()
+        }?;
+        socket.set_reuseaddr(true)?;
+        socket.bind(settings.listen)?;
+        socket.listen(BACKLOG)
+    };
+    bind().map_err(|error| format!("cannot listen on {}: {error}", settings.listen).into())
+}
+
+fn options(settings: &Settings) -> Options {
+    let options = Options::default()
+        .with_roles(settings.role)
+        .with_session_queue(settings.session_queue)
+        .with_encoder(Encoder::new(darda_server::wire::encode_event));
+    let options = match &settings.node {
+        Some(name) => options.with_node(NodeId::new(name)),
+        None => options,
+    };
+    if settings.rate_limits {
+        options
+    } else {
+        options.without_rate_limits()
+    }
+}
+
+async fn keep_up(metrics: PrometheusHandle, stop: CancellationToken) {
+    let mut every = tokio::time::interval(UPKEEP);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = every.tick() => metrics.run_upkeep(),
+        }
+    }
+}
