@@ -128,6 +128,6 @@ fn settings(address: SocketAddr) -> Vec<(&'static str, String)> {
     vec![
         ("DARDA_LISTEN", address.to_string()),
         ("DARDA_RATE_LIMITS", "off".to_owned()),
-        ("RUST_LOG", "error".to_owned()),
+        ("DARDA_LOG", "error".to_owned()),
     ]
 }
