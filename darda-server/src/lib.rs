@@ -26,3 +26,7 @@ pub use options::{MetricsSource, RouterOptions};
 pub use router::{operations, router};
 pub use serve::{ServeOptions, serve};
 pub use socket::Close;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
