@@ -3,6 +3,8 @@
 //! The app says who a request is by its `Authenticator`; here tokens are looked up in a map, where a
 //! real app asks its session store. A socket without a token is closed with 4401.
 
+#![expect(clippy::print_stdout, reason = "an example shows what it does")]
+
 use std::collections::HashMap;
 use std::error::Error;
 use std::sync::Arc;
@@ -27,7 +29,10 @@ struct Tokens(HashMap<&'static str, &'static str>);
 #[async_trait]
 impl Authenticator for Tokens {
     async fn authenticate(&self, request: &Parts) -> Result<UserId, AuthError> {
-        let token = request.headers.get("x-token").and_then(|token| token.to_str().ok());
+        let token = request
+            .headers
+            .get("x-token")
+            .and_then(|token| token.to_str().ok());
         let user = token.and_then(|token| self.0.get(token));
         let user = user.ok_or_else(|| AuthError::unauthenticated("sign in first"))?;
         UserId::new(user).map_err(|reason| AuthError::unauthenticated(reason.to_string()))
@@ -42,7 +47,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let tokens = Arc::new(Tokens([("a-secret", "alice"), ("b-secret", "bob")].into()));
     let app = Router::new()
         .route("/about", get(async || "an app with a chat"))
-        .merge(darda_server::router(chat.clone(), tokens, RouterOptions::default()));
+        .merge(darda_server::router(
+            chat.clone(),
+            tokens,
+            RouterOptions::default(),
+        ));
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
     let server = tokio::spawn(async move { axum::serve(listener, app).await });
@@ -51,7 +60,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let socket = async |token: &'static str| {
         let mut request = format!("ws://{address}/v1/ws").into_client_request()?;
         request.headers_mut().insert("x-token", token.parse()?);
-        request.headers_mut().insert("sec-websocket-protocol", wire::SUBPROTOCOL.parse()?);
+        request
+            .headers_mut()
+            .insert("sec-websocket-protocol", wire::SUBPROTOCOL.parse()?);
         let (socket, _) = tokio_tungstenite::connect_async(request).await?;
         Ok::<_, Box<dyn Error>>(socket)
     };
@@ -70,7 +81,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
             break event;
         }
     };
-    assert_eq!((&said["sender"], &said["text"]), (&json!("alice"), &json!("hello")));
+    assert_eq!(
+        (&said["sender"], &said["text"]),
+        (&json!("alice"), &json!("hello"))
+    );
     println!("bob got {:?} from {}", said["text"], said["sender"]);
 
     // And somebody who is none.

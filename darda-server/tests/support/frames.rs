@@ -1,6 +1,13 @@
 //! One example of every frame there is. They are the snapshots, and `docs/protocol.md` holds each of
 //! them word for word.
 
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "shared by tests, each of which needs a part"
+)]
+
 use std::sync::Arc;
 use std::time::Duration;
 

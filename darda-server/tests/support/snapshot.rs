@@ -1,6 +1,13 @@
 //! Snapshots: files beside the tests that hold what must not change unnoticed. They are rewritten
 //! only when `UPDATE_SNAPSHOTS=1` asks for it.
 
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "shared by tests, each of which needs a part"
+)]
+
 use std::path::{Path, PathBuf};
 
 pub(crate) fn path(name: &str) -> PathBuf {
