@@ -104,6 +104,7 @@ export class Chat {
     this.#stopTyping();
     this.active?.log.keepNewest(KEEP_CLOSED);
     this.active = conversation;
+    this.#looking = false;
     if (conversation.log.cursor === null) this.#sync.catchUp(conversation);
     this.#askAround(conversation);
     this.#changed(conversation);
