@@ -1,5 +1,7 @@
 //! The decoder of commands: a stable code for whatever is wrong, and never a panic.
 
+#![expect(clippy::panic, reason = "a test fails by panicking")]
+
 #[path = "support/frames.rs"]
 mod frames;
 

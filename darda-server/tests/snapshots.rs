@@ -1,6 +1,8 @@
 //! What clients rely on does not change unnoticed: every frame, the HTTP API's description, and that
 //! the documents show them as they are.
 
+#![expect(clippy::panic, reason = "a test fails by panicking")]
+
 #[path = "support/frames.rs"]
 mod frames;
 #[path = "support/snapshot.rs"]

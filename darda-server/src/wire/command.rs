@@ -7,19 +7,20 @@ use std::fmt;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use darda_core::model::{
-    Body, ClientId, ConversationId, EntryId, HistoryStart, InvalidId, MemberChange, Message,
-    Position, UserId, limits,
+    Body, ClientId, ConversationId, HistoryStart, MemberChange, Message, Position, UserId, limits,
 };
 use darda_core::ports::Range;
 use darda_core::{Mark, SendRequest};
 use serde::Deserialize;
-use serde_json::value::RawValue;
 
+use super::MAX_SAFE_INTEGER;
 use super::fields::{
     Active, Attach, Content, Group, MarkAt, Named, NamedMany, Of, Paging, Payload, Reaction,
     Resume, RoleOf, Send, Sent, Target, Title,
 };
-use super::{MAX_METADATA_DEPTH, MAX_SAFE_INTEGER};
+use super::value::{
+    client_id, conversation, entry, invalid, object, page_limit, range, user, users, within,
+};
 use crate::error::{Code, Failure};
 
 /// A command with the id that its reply carries.
@@ -182,10 +183,6 @@ pub(crate) fn sentence(error: &serde_json::Error) -> String {
         text.truncate(end);
     }
     text
-}
-
-fn invalid(message: impl Into<Cow<'static, str>>) -> Failure {
-    Failure::new(Code::Invalid, message)
 }
 
 fn fields<'a, T: Deserialize<'a>>(cmd: &str, text: &'a str) -> Result<T, Failure> {
@@ -400,32 +397,6 @@ fn message(content: Content<'_>) -> Result<Message, Failure> {
     Ok(message)
 }
 
-/// Metadata is one JSON object that does not nest too deep.
-fn object(metadata: &RawValue) -> Result<&str, Failure> {
-    let text = metadata.get();
-    if !text.starts_with('{') {
-        return Err(invalid("metadata: must be a JSON object"));
-    }
-    let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
-    for byte in text.bytes() {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' if in_string => escaped = true,
-            b'"' => in_string = !in_string,
-            b'{' | b'[' if !in_string => {
-                depth += 1;
-                if depth > MAX_METADATA_DEPTH {
-                    let message = format!("metadata: nests deeper than {MAX_METADATA_DEPTH}");
-                    return Err(invalid(message));
-                }
-            }
-            b'}' | b']' if !in_string => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-    }
-    Ok(text)
-}
-
 fn of(cmd: &str, text: &str) -> Result<ConversationId, Failure> {
     let it: Of<'_> = fields(cmd, text)?;
     conversation(&it.conversation)
@@ -434,63 +405,4 @@ fn of(cmd: &str, text: &str) -> Result<ConversationId, Failure> {
 fn named(cmd: &str, text: &str) -> Result<UserId, Failure> {
     let it: Named<'_> = fields(cmd, text)?;
     user("user", &it.user)
-}
-
-fn because(field: &str) -> impl FnOnce(InvalidId) -> Failure + '_ {
-    move |reason| invalid(format!("{field}: {reason}"))
-}
-
-/// Reads a conversation's id.
-pub(crate) fn conversation(text: &str) -> Result<ConversationId, Failure> {
-    text.parse().map_err(because("conversation"))
-}
-
-fn entry(field: &str, text: &str) -> Result<EntryId, Failure> {
-    text.parse().map_err(because(field))
-}
-
-fn client_id(text: &str) -> Result<ClientId, Failure> {
-    ClientId::new(text).map_err(because("client_id"))
-}
-
-fn user(field: &str, text: &str) -> Result<UserId, Failure> {
-    UserId::new(text).map_err(because(field))
-}
-
-fn users(field: &str, texts: &[Cow<'_, str>], limit: usize) -> Result<Vec<UserId>, Failure> {
-    within(field, texts.len(), limit)?;
-    texts.iter().map(|text| user(field, text)).collect()
-}
-
-fn within(field: &str, size: usize, limit: usize) -> Result<(), Failure> {
-    if size <= limit {
-        return Ok(());
-    }
-    Err(Failure::new(
-        Code::TooLarge,
-        format!("{field}: {size} is over the limit of {limit}"),
-    ))
-}
-
-/// The stretch of history that was asked for.
-pub(crate) fn range(before: Option<Position>, after: Option<Position>) -> Result<Range, Failure> {
-    match (before, after) {
-        (Some(_), Some(_)) => Err(invalid("give `before` or `after`, not both")),
-        (Some(before), None) => Ok(Range::Before(before)),
-        (None, Some(after)) => Ok(Range::After(after)),
-        (None, None) => Ok(Range::NEWEST),
-    }
-}
-
-/// The page's size: what was asked for, up to the limit.
-pub(crate) fn page_limit(
-    asked: Option<u64>,
-    default: usize,
-    limit: usize,
-) -> Result<usize, Failure> {
-    match asked {
-        None => Ok(default),
-        Some(0) => Err(invalid("limit: must be at least 1")),
-        Some(asked) => Ok(usize::try_from(asked).unwrap_or(usize::MAX).min(limit)),
-    }
 }

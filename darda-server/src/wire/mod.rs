@@ -6,15 +6,17 @@ mod event;
 mod fields;
 mod reply;
 mod text;
+mod value;
 mod view;
 
+pub(crate) use command::sentence;
 pub use command::{Command, DecodeError, Request, decode};
-pub(crate) use command::{conversation, page_limit, range, sentence};
 pub use event::{Hello, HelloLimits, encode_event};
 pub use reply::{
     AckView, AttachedView, BlocksView, ConversationsView, Empty, GapView, GroupCreatedView,
     MembersView, OpenedView, PageView, PresenceListView, ReceiptsView, ResumedView, failed, ok,
 };
+pub(crate) use value::{conversation, page_limit, range};
 pub use view::EntryView;
 
 /// The subprotocol's name.
