@@ -62,7 +62,9 @@ impl AppState {
     }
 }
 
-/// The whole server as a router, to be served by itself or nested in another app.
+/// The whole server as a router, to be served by itself or merged into another app's. An app that
+/// has a page or a fallback of its own takes it [`without_page`](RouterOptions::without_page): then
+/// it has no fallback, and leaves `/` alone.
 ///
 /// Start the chat with `Options::with_encoder(Encoder::new(darda_server::wire::encode_event))`, so
 /// that events are encoded once for all nodes.
@@ -77,6 +79,7 @@ pub fn router(chat: Chat, authenticator: Arc<dyn Authenticator>, options: Router
             "/conversations/{conversation}/receipts",
             get(http::receipts).put(http::mark),
         )
+        .fallback(http::no_such_route)
         .layer(from_fn_with_state(state.clone(), origin::check));
     let mut router = operational(&state)
         .nest("/v1", api)
@@ -86,10 +89,10 @@ pub fn router(chat: Chat, authenticator: Arc<dyn Authenticator>, options: Router
     if state.options().page {
         router = router
             .route("/", get(http::page))
-            .route("/{*file}", get(http::page_file));
+            .route("/{*file}", get(http::page_file))
+            .fallback(http::no_such_route);
     }
     router
-        .fallback(http::no_such_route)
         .method_not_allowed_fallback(http::no_such_method)
         .layer(from_fn(http::harden))
         .layer(DefaultBodyLimit::max(limits::MAX_BODY_BYTES))

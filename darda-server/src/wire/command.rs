@@ -135,6 +135,21 @@ struct IdOnly {
 /// `malformed` if it is no JSON object with `id` and `cmd`; `unknown_command`; `invalid` or
 /// `too_large` if a field is missing or cannot be so.
 pub fn decode(text: &str) -> Result<Request, DecodeError> {
+    // Most commands are sends.
+    if text.contains(r#""send""#)
+        && let Ok(it) = serde_json::from_str::<Send<'_>>(text)
+        && it.cmd == "send"
+        && safe(it.id)
+    {
+        let id = it.id;
+        return match send(it) {
+            Ok(command) => Ok(Request { id, command }),
+            Err(failure) => Err(DecodeError {
+                id: Some(id),
+                failure,
+            }),
+        };
+    }
     let head = serde_json::from_str::<Head<'_>>(text).map_err(|error| DecodeError {
         id: serde_json::from_str::<IdOnly>(text)
             .ok()
@@ -191,21 +206,7 @@ fn fields<'a, T: Deserialize<'a>>(cmd: &str, text: &'a str) -> Result<T, Failure
 
 fn command(cmd: &str, text: &str) -> Result<Command, Failure> {
     Ok(match cmd {
-        "send" => {
-            let send: Send<'_> = fields(cmd, text)?;
-            let head = Sent {
-                conversation: send.conversation,
-                client_id: send.client_id,
-                resend: send.resend,
-            };
-            let content = Content {
-                text: send.text,
-                reply_to: send.reply_to,
-                mentions: send.mentions,
-                metadata: send.metadata,
-            };
-            append(head, Body::Message(message(content)?))?
-        }
+        "send" => send(fields(cmd, text)?)?,
         "send_opaque" => {
             let it: Payload<'_> = fields(cmd, text)?;
             let payload = STANDARD
@@ -362,6 +363,21 @@ fn command(cmd: &str, text: &str) -> Result<Command, Failure> {
             ));
         }
     })
+}
+
+fn send(it: Send<'_>) -> Result<Command, Failure> {
+    let head = Sent {
+        conversation: it.conversation,
+        client_id: it.client_id,
+        resend: it.resend,
+    };
+    let content = Content {
+        text: it.text,
+        reply_to: it.reply_to,
+        mentions: it.mentions,
+        metadata: it.metadata,
+    };
+    append(head, Body::Message(message(content)?))
 }
 
 fn append(sent: Sent<'_>, body: Body) -> Result<Command, Failure> {

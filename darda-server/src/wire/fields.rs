@@ -48,8 +48,12 @@ pub(super) struct Sent<'a> {
     pub(super) resend: Option<bool>,
 }
 
+/// A whole send, so that one pass reads it.
 #[derive(Deserialize)]
 pub(super) struct Send<'a> {
+    pub(super) id: u64,
+    #[serde(borrow)]
+    pub(super) cmd: Cow<'a, str>,
     #[serde(borrow)]
     pub(super) conversation: Cow<'a, str>,
     #[serde(borrow)]
