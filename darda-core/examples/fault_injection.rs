@@ -41,7 +41,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let pending = alice.append(request.clone()).await?;
     let position = pending.position();
     let error = pending.ack().await.err().ok_or("the broker hung")?;
-    assert!(error.is_transient(), "a transient error says: send it again");
+    assert!(
+        error.is_transient(),
+        "a transient error says: send it again"
+    );
     println!("while the broker hangs: {error}");
     faults.heal(Port::Broker);
 

@@ -23,10 +23,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     let entry = loop {
         let event = bob.next().await.ok_or("Bob's session ended")?;
-        if let EventBody::Entry(entry) = event.body() {
-            if matches!(entry.body, Body::Message(_)) {
-                break entry.clone();
-            }
+        if let EventBody::Entry(entry) = event.body()
+            && matches!(entry.body, Body::Message(_))
+        {
+            break entry.clone();
         }
     };
     assert_eq!(entry.position, ack.position);

@@ -56,7 +56,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let eve = open_session(&chat, &accounts, "token of Eve").await?;
     let refused = eve.attach(conversation, None).await;
     // What she may not see does not exist for her.
-    assert_eq!(refused.err().map(|error| error.kind()), Some(ErrorKind::NotFound));
+    assert_eq!(
+        refused.err().map(|error| error.kind()),
+        Some(ErrorKind::NotFound)
+    );
     println!("a guess got no session, Bob reads what is his, Eve does not");
 
     chat.shutdown().await;
