@@ -9,7 +9,7 @@ const asked = new URLSearchParams(location.search).get('id')?.trim();
 if (asked) {
   begin(asked);
 } else {
-  form.hidden = false;
+  document.querySelector('#welcome').hidden = false;
   form.querySelector('input').focus();
   form.addEventListener('submit', (event) => {
     event.preventDefault();

@@ -8,7 +8,7 @@ import { Outbox } from './outbox.js';
 import { Sync } from './sync.js';
 
 const TYPING_AGAIN_MS = 3000;
-const PRESENCE_EVERY_MS = 10_000;
+const PRESENCE_EVERY_MS = 5000;
 /** After a page of history failed. */
 const OLDER_AGAIN_MS = 3000;
 /** Entries kept of a conversation that is not open. */
@@ -89,7 +89,8 @@ export class Chat {
 
   /** Newest first. */
   get conversations() {
-    return [...this.#conversations.values()].sort((a, b) => b.rank - a.rank);
+    const known = [...this.#conversations.values()].filter((conversation) => conversation.known);
+    return known.sort((a, b) => b.rank - a.rank);
   }
 
   get unread() {
@@ -129,7 +130,7 @@ export class Chat {
     const { conversation: id } = await this.#connection.ask('open_direct', { user });
     const conversation = this.#conversation(id);
     if (conversation.head === 0) {
-      Object.assign(conversation, { kind: 'direct', peer: user, openedAt: Date.now() });
+      Object.assign(conversation, { known: true, kind: 'direct', peer: user, openedAt: Date.now() });
     }
     this.open(id);
   }
@@ -139,7 +140,7 @@ export class Chat {
     const fields = { client_id, title, members, history };
     const made = await this.#connection.ask('create_group', fields);
     const conversation = this.#conversation(made.conversation);
-    Object.assign(conversation, { kind: 'group', title, role: 'owner' });
+    Object.assign(conversation, { known: true, kind: 'group', title, role: 'owner' });
     conversation.sawHead(made.position);
     this.open(made.conversation);
   }

@@ -8,6 +8,8 @@ import { Log } from './log.js';
 const TYPING_MS = 6000;
 
 export class Conversation {
+  /** Whether the server, or the user who made it, has said what it is. */
+  known = false;
   kind = 'group';
   title = '';
   peer = null;
@@ -43,6 +45,7 @@ export class Conversation {
 
   /** An item of the list of conversations. */
   summarize(item) {
+    this.known = true;
     this.kind = item.kind;
     this.title = item.title ?? '';
     this.peer = item.peer ?? null;

@@ -140,7 +140,7 @@ export class Sync {
         const conversation = this.#book.get(item.conversation);
         if (!conversation) continue;
         if (!item.error) await this.#take(conversation, item);
-        else if (isGone(item.error)) this.#book.forget(item.conversation);
+        else if (isGone(item.error)) this.#lost(conversation);
         else this.#retry(conversation);
       }
     }
@@ -158,8 +158,18 @@ export class Sync {
         if (!log.broken && !log.isBehind(conversation.head)) return;
       }
     } catch (error) {
-      if (isGone(error)) this.#book.forget(conversation.id);
+      if (isGone(error)) this.#lost(conversation);
       else if (error.code !== 'stopped') this.#retry(conversation);
+    }
+  }
+
+  /** A direct conversation comes into being with its first message: until then there is nothing. */
+  #lost(conversation) {
+    if (conversation.kind === 'direct' && conversation.head === 0) {
+      conversation.log.attached({ entries: [], complete: true });
+      this.#on.changed(conversation);
+    } else {
+      this.#book.forget(conversation.id);
     }
   }
 

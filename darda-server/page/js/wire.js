@@ -5,8 +5,11 @@ import { CommandError, LineLost } from './errors.js';
 
 const SUBPROTOCOL = 'darda.v1';
 const HELLO_WITHIN_MS = 10_000;
+/** A reply that takes longer counts as lost; what was asked may have been done. */
+const REPLY_WITHIN_MS = 10_000;
 /** Commands that wait for a reply. More are refused, so that a stuck server fills no memory. */
 const MAX_PENDING = 1000;
+const LATE = { code: 'unavailable', message: 'no reply came in time', retry_after_ms: 100 };
 
 export class Wire {
   #socket;
@@ -35,7 +38,8 @@ export class Wire {
     }
     const id = this.#nextId++;
     return new Promise((resolve, reject) => {
-      this.#pending.set(id, { resolve, reject });
+      const timer = setTimeout(() => this.#reply({ id, error: LATE }), REPLY_WITHIN_MS);
+      this.#pending.set(id, { resolve, reject, timer });
       this.#socket.send(JSON.stringify({ id, cmd, ...fields }));
     });
   }
@@ -75,6 +79,7 @@ export class Wire {
     const waiting = this.#pending.get(id);
     if (!waiting) return;
     this.#pending.delete(id);
+    clearTimeout(waiting.timer);
     if (error) waiting.reject(new CommandError(error));
     else waiting.resolve(ok);
   }
@@ -94,7 +99,10 @@ export class Wire {
     this.#ended = true;
     clearTimeout(this.#timer);
     clearInterval(this.#timer);
-    for (const { reject } of this.#pending.values()) reject(new LineLost());
+    for (const { reject, timer } of this.#pending.values()) {
+      clearTimeout(timer);
+      reject(new LineLost());
+    }
     this.#pending.clear();
     this.#on.end(code);
   }
