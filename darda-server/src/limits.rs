@@ -12,6 +12,11 @@ pub const FAREWELL: Duration = Duration::from_secs(1);
 pub const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long the body of a request may take.
 pub const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a connection may be used for requests, so that none lives on a client that does not
+/// read its answers. A WebSocket has its heartbeats instead.
+pub const HTTP_LIFETIME: Duration = Duration::from_secs(120);
+/// How long the last request of a connection may take.
+pub const LAST_REQUEST: Duration = Duration::from_secs(10);
 /// The body of a request, in bytes.
 pub const MAX_BODY_BYTES: usize = 16 * 1024;
 /// Requests of one user over HTTP, a second.

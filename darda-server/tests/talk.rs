@@ -42,6 +42,7 @@ async fn every_command_is_answered_as_the_protocol_says() {
     let (mut alice, mut bob) = (server.connect("alice").await, server.connect("bob").await);
     let direct = alice.open_direct("bob").await;
     let hello = alice.say(&direct, "1", "hello").await;
+    bob.event("entry").await;
     let (target, position) = (hello["entry"].clone(), hello["position"].clone());
     let mut ids = (2..).map(|it| it.to_string());
     let mut of = |conversation: &str, fields: Value| {
