@@ -59,8 +59,8 @@ export class Sync {
     const { log } = conversation;
     if (this.#running) return;
     const fresh = log.cursor === null && conversation.head > conversation.marks.delivered;
-    if (fresh || log.isBehind(conversation.head)) this.catchUp(conversation);
-    else if (log.broken) this.#unlessOwn(conversation);
+    if (log.broken) this.#unlessOwn(conversation);
+    else if (fresh || log.isBehind(conversation.head)) this.catchUp(conversation);
   }
 
   #unlessOwn(conversation) {
