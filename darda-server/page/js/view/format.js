@@ -9,8 +9,19 @@ const full = new Intl.DateTimeFormat(undefined, { dateStyle: 'full', timeStyle: 
 
 const DAY_MS = 86_400_000;
 
+/** Every zone's midnight is at a whole quarter of an hour. */
+const QUARTER_MS = 15 * 60_000;
+const days = new Map();
+
 export function dayKey(at) {
-  return new Date(at).toDateString();
+  const quarter = Math.floor(at / QUARTER_MS);
+  let key = days.get(quarter);
+  if (key === undefined) {
+    if (days.size >= 10_000) days.clear();
+    key = new Date(at).toDateString();
+    days.set(quarter, key);
+  }
+  return key;
 }
 
 export function time(at) {
@@ -22,10 +33,10 @@ export function fullTime(at) {
 }
 
 export function day(at, now = Date.now()) {
-  const days = daysAgo(at, now);
-  if (days === 0) return 'Today';
-  if (days === 1) return 'Yesterday';
-  if (days < 7) return weekday.format(at);
+  const ago = daysAgo(at, now);
+  if (ago === 0) return 'Today';
+  if (ago === 1) return 'Yesterday';
+  if (ago < 7) return weekday.format(at);
   return new Date(at).getFullYear() === new Date(now).getFullYear()
     ? dayOfYear.format(at)
     : dayAndYear.format(at);

@@ -3,7 +3,7 @@
 
 import { Actions } from './actions.js';
 import { KeyedChildren } from './dom.js';
-import { day, dayKey } from './format.js';
+import { day, dayKey, rowText } from './format.js';
 import { makeRow, showRow, tickOf } from './message.js';
 
 /** How near the end counts as being there. */
@@ -106,7 +106,7 @@ export class History {
 
   #itemsOf(conversation) {
     const rows = conversation.rows();
-    const byId = new Map(rows.filter(({ id }) => id).map((row) => [row.id, row]));
+    const byId = new Map(rows.map((row) => [row.id ?? row.key, row]));
     const me = this.#chat.user;
     const group = conversation.kind === 'group';
     const items = [];
@@ -125,6 +125,7 @@ export class History {
         return;
       }
       const own = row.sender === me;
+      const quoted = byId.get(row.replyTo);
       items.push({
         ...row,
         me,
@@ -132,7 +133,8 @@ export class History {
         group,
         first: newDay || unread || !together(before, row),
         last: !together(row, rows[at + 1]),
-        quoted: row.replyTo ? byId.get(row.replyTo) : undefined,
+        quotedSender: quoted?.sender,
+        quotedText: quoted && rowText(quoted),
         tick: own ? tickOf(row, conversation) : undefined,
       });
     });

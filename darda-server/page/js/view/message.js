@@ -14,9 +14,8 @@ export function makeRow(item) {
 
 /** Brings a row up to date. What did not change is left alone, so that a selection survives. */
 export function showRow(node, item) {
-  const signature = signatureOf(item);
-  if (node.signature === signature) return;
-  node.signature = signature;
+  if (node.shown && same(node.shown, item)) return;
+  node.shown = item;
   if (item.kind === 'message') showMessage(node, item);
   else if (item.kind === 'notice') node.replaceChildren(el('span', {}, changeText(item.sender, item.change, item.me)));
   else node.replaceChildren(el('span', {}, item.text));
@@ -40,10 +39,19 @@ const TICKS = {
   seen: ['checks', 'Seen'],
 };
 
-function signatureOf(item) {
-  const { reactions = new Map(), quoted, ...rest } = item;
-  const chips = [...reactions].map(([reaction, users]) => [reaction, [...users]]);
-  return JSON.stringify([rest, chips, quoted && [quoted.sender, rowText(quoted)]]);
+function same(a, b) {
+  for (const name in b) {
+    if (a[name] !== b[name] && !(name === 'reactions' && sameReactions(a.reactions, b.reactions))) {
+      return false;
+    }
+  }
+  return true;
+}
+
+function sameReactions(a, b) {
+  if (a.size !== b.size) return false;
+  const [before, now] = [a, b].map((map) => [...map].map(([it, users]) => `${it} ${[...users]}`));
+  return before.join() === now.join();
 }
 
 function showMessage(node, item) {
@@ -87,13 +95,14 @@ function textOf(item) {
   return parts;
 }
 
-function quote({ quoted, replyTo }) {
+function quote({ quotedSender, quotedText, replyTo, me }) {
+  const sender = quotedSender === me ? 'You' : quotedSender;
   return el(
     'button',
     { type: 'button', class: 'quote', tabindex: '-1', 'data-goto': replyTo },
     el('span', { class: 'visually-hidden' }, 'In reply to '),
-    el('span', { class: 'quote-sender' }, quoted ? quoted.sender : 'Earlier message'),
-    el('span', { class: 'quote-text' }, quoted ? rowText(quoted) : 'Not loaded here'),
+    el('span', { class: 'quote-sender' }, sender ?? 'Earlier message'),
+    el('span', { class: 'quote-text' }, quotedText ?? 'Not loaded here'),
   );
 }
 
