@@ -17,7 +17,10 @@ async function judge(page, what) {
 }
 
 for (const colorScheme of ['light', 'dark']) {
-  for (const viewport of [{ width: 1280, height: 800 }, { width: 390, height: 844 }]) {
+  for (const viewport of [
+    { width: 1280, height: 800 },
+    { width: 390, height: 844 },
+  ]) {
     test(`no accessibility rule is broken: ${colorScheme}, ${viewport.width} wide`, async (t) => {
       const key = `${colorScheme}${viewport.width}`;
       const options = { colorScheme, viewport, bypassCSP: true, reducedMotion: 'reduce' };

@@ -16,7 +16,10 @@ async function prepare({ browser, server }) {
 
 /** In the page: a socket of its own, a hundred sends in flight. */
 async function writeAll({ user, to, texts }) {
-  const socket = new WebSocket(`${location.origin.replace('http', 'ws')}/v1/ws?id=${user}`, 'darda.v1');
+  const socket = new WebSocket(
+    `${location.origin.replace('http', 'ws')}/v1/ws?id=${user}`,
+    'darda.v1',
+  );
   const replies = new Map();
   await new Promise((resolve) => {
     socket.onmessage = ({ data }) => {
@@ -34,9 +37,9 @@ async function writeAll({ user, to, texts }) {
     });
   const { conversation } = await ask('open_direct', { user: to });
   for (let from = 0; from < texts.length; from += 100) {
-    const sends = texts.slice(from, from + 100).map((text, at) =>
-      ask('send', { conversation, client_id: `seed-${from + at}`, text }),
-    );
+    const sends = texts
+      .slice(from, from + 100)
+      .map((text, at) => ask('send', { conversation, client_id: `seed-${from + at}`, text }));
     await Promise.all(sends);
   }
   socket.close();

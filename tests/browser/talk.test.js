@@ -46,11 +46,20 @@ test('the list counts unread messages, the open conversation does not', async (t
   await hugo.page.waitForFunction(() => document.title.startsWith('(3)'));
   await hugo.open('gina');
   await hugo.page.getByText('New messages').waitFor();
-  await hugo.listed('gina').getByLabel(/unread/).waitFor({ state: 'detached' });
+  await hugo
+    .listed('gina')
+    .getByLabel(/unread/)
+    .waitFor({ state: 'detached' });
 
   await gina.say('four');
   await gina.ticked('four', 'seen');
-  assert.equal(await hugo.listed('gina').getByLabel(/unread/).count(), 0);
+  assert.equal(
+    await hugo
+      .listed('gina')
+      .getByLabel(/unread/)
+      .count(),
+    0,
+  );
 });
 
 test('unread messages are counted by the server for somebody who was away', async (t) => {

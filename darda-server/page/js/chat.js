@@ -1,18 +1,21 @@
 // One signed-in user's chat: the conversations, what happens to them, and what the user does. The
 // views read it and call it; it calls `on` and knows no page.
 
+import { Attention } from './attention.js';
 import { Connection } from './connection.js';
 import { Conversation } from './conversation.js';
 import { Delivery } from './delivery.js';
 import { Outbox } from './outbox.js';
 import { Sync } from './sync.js';
 
-const TYPING_AGAIN_MS = 3000;
-const PRESENCE_EVERY_MS = 5000;
 /** After a page of history failed. */
 const OLDER_AGAIN_MS = 3000;
-/** Entries kept of a conversation that is not open. */
+/** Entries kept of a conversation when it is closed, and of the open one when they become too many. */
 const KEEP_CLOSED = 300;
+const KEEP_OPEN = 1000;
+/** Entries of a closed conversation, and of an open one whose reader is at its end. */
+const MAX_CLOSED = 1000;
+const MAX_OPEN = 3000;
 
 export class Chat {
   /** The conversation that is open, or `null`. */
@@ -22,14 +25,11 @@ export class Chat {
   #outbox;
   #sync;
   #delivery;
+  #attention;
   #on;
   #conversations = new Map();
-  #marking = new Set();
   #asking = new Set();
-  #looking = false;
-  #typedAt = 0;
   #noOlderBefore = 0;
-  #presence;
 
   /**
    * `on` has `change()`, `notice(text)` for things to tell, `arrived(conversation, entry)` for each
@@ -62,16 +62,20 @@ export class Chat {
       acked: (item, ack) => this.#acked(item, ack),
       refused: (item, message) => this.#refused(item, message),
     });
+    this.#attention = new Attention(this.#connection, {
+      active: () => this.active,
+      changed: (conversation) => this.#changed(conversation),
+    });
   }
 
   start() {
+    this.#attention.start();
     for (const id of this.#outbox.conversations) this.#conversation(id);
     this.#connection.start();
-    this.#presence = setInterval(() => this.#askPresence(), PRESENCE_EVERY_MS);
   }
 
   stop() {
-    clearInterval(this.#presence);
+    this.#attention.stop();
     this.#connection.stop();
   }
 
@@ -102,17 +106,17 @@ export class Chat {
   open(id) {
     const conversation = this.#conversations.get(id);
     if (!conversation || conversation === this.active) return;
-    this.#stopTyping();
+    this.#attention.stopTyping();
     this.active?.log.keepNewest(KEEP_CLOSED);
     this.active = conversation;
-    this.#looking = false;
+    this.#attention.looking = false;
     if (conversation.log.cursor === null) this.#sync.catchUp(conversation);
     this.#askAround(conversation);
     this.#changed(conversation);
   }
 
   close() {
-    this.#stopTyping();
+    this.#attention.stopTyping();
     this.active?.log.keepNewest(KEEP_CLOSED);
     if (this.active) this.active.version += 1;
     this.active = null;
@@ -121,16 +125,21 @@ export class Chat {
 
   /** Whether the user sees the end of the open conversation: what arrives there is then seen. */
   look(looking) {
-    if (this.#looking === looking) return;
-    this.#looking = looking;
-    if (this.active) this.#mark(this.active);
+    if (this.#attention.looking === looking) return;
+    this.#attention.looking = looking;
+    if (this.active) this.#attention.mark(this.active);
   }
 
   async openDirect(user) {
     const { conversation: id } = await this.#connection.ask('open_direct', { user });
     const conversation = this.#conversation(id);
     if (conversation.head === 0) {
-      Object.assign(conversation, { known: true, kind: 'direct', peer: user, openedAt: Date.now() });
+      Object.assign(conversation, {
+        known: true,
+        kind: 'direct',
+        peer: user,
+        openedAt: Date.now(),
+      });
     }
     this.open(id);
   }
@@ -170,7 +179,7 @@ export class Chat {
 
   send(conversation, text, replyTo = null) {
     const fields = replyTo === null ? { text } : { text, reply_to: replyTo };
-    this.#stopTyping();
+    this.#attention.stopTyping();
     this.#append(conversation, 'send', fields);
   }
 
@@ -201,12 +210,8 @@ export class Chat {
 
   /** The user writes, or has emptied the field. */
   typing(active) {
-    if (!active) {
-      this.#stopTyping();
-    } else if (Date.now() - this.#typedAt > TYPING_AGAIN_MS) {
-      this.#typedAt = Date.now();
-      this.#tell('typing', { conversation: this.active.id, active: true });
-    }
+    if (active && this.active) this.#attention.typing(this.active);
+    else this.#attention.stopTyping();
   }
 
   /** One page more of history, if there is one. Once at a time. */
@@ -383,9 +388,20 @@ export class Chat {
 
   #changed(conversation) {
     this.#settleHeld(conversation);
+    this.#trim(conversation);
     conversation.version += 1;
-    this.#mark(conversation);
+    this.#attention.mark(conversation);
     this.#on.change();
+  }
+
+  /** Who reads in the past keeps what is held: it would be fetched again at once. */
+  #trim(conversation) {
+    const { log } = conversation;
+    const open = conversation === this.active;
+    if (open && !this.#attention.looking) return;
+    if (log.entries.length > (open ? MAX_OPEN : MAX_CLOSED)) {
+      log.keepNewest(open ? KEEP_OPEN : KEEP_CLOSED);
+    }
   }
 
   /** What the log holds needs no sending, even if its ack was lost with a connection. */
@@ -399,30 +415,6 @@ export class Chat {
     }
   }
 
-  /** Tells the server how far we are, at most one mark at a time in each conversation. */
-  #mark(conversation) {
-    const { id, log } = conversation;
-    const mark = conversation === this.active && this.#looking ? 'seen' : 'delivered';
-    if (log.cursor === null || conversation.toMark <= conversation.marks[mark]) return;
-    if (this.#marking.has(id) || this.state !== 'online') return;
-    this.#marking.add(id);
-    const position = log.cursor;
-    this.#connection
-      .request(mark, { conversation: id, position })
-      .then(() => {
-        conversation.movedTo(position, mark === 'seen' ? position : 0);
-        this.#marking.delete(id);
-        this.#changed(conversation);
-      })
-      .catch((error) => {
-        const again = () => {
-          this.#marking.delete(id);
-          if (error.transient && this.#conversations.get(id)) this.#mark(conversation);
-        };
-        setTimeout(again, error.retryAfterMs);
-      });
-  }
-
   #askAround(conversation) {
     const fields = { conversation: conversation.id };
     this.#once(`receipts ${conversation.id}`, async () => {
@@ -430,34 +422,11 @@ export class Chat {
       conversation.receive(receipts);
     });
     if (conversation.kind === 'group') this.#loadMembersSoon(conversation);
-    this.#askPresence();
+    this.#attention.askPresence();
   }
 
   #loadMembersSoon(conversation) {
     this.#once(`members ${conversation.id}`, () => this.loadMembers(conversation));
-  }
-
-  #askPresence() {
-    const conversation = this.active;
-    if (!conversation || this.state !== 'online') return;
-    this.#once(`presence ${conversation.id}`, async () => {
-      const fields = { conversation: conversation.id };
-      const { presence } = await this.#connection.ask('presence', fields);
-      for (const { user, online, last_seen_ms: lastSeen } of presence) {
-        conversation.presence.set(user, { online, lastSeen });
-      }
-    });
-  }
-
-  #stopTyping() {
-    if (this.#typedAt === 0) return;
-    this.#typedAt = 0;
-    if (this.active) this.#tell('typing', { conversation: this.active.id, active: false });
-  }
-
-  /** A command whose failure nobody needs to hear of. */
-  #tell(cmd, fields) {
-    this.#connection.request(cmd, fields).catch(() => {});
   }
 
   /** A question that is not asked again while it is open. Its failure leaves things as they are. */

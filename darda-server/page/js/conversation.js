@@ -88,6 +88,11 @@ export class Conversation {
     return this.#rows;
   }
 
+  /** Whether something was refused for good and waits for the user's word. */
+  get hasFailed() {
+    return this.#outbox.of(this.id).some(({ failure }) => failure !== null);
+  }
+
   /** The newest row, or what the list told of it. */
   lastRow() {
     const rows = this.rows();
@@ -106,7 +111,8 @@ export class Conversation {
     const { log, marks } = this;
     const covered = log.cursor !== null && (log.started || (log.oldest ?? Infinity) <= marks.seen);
     const { count, more, upTo } = this.#counted;
-    if (covered || marks.seen >= upTo) return { count: this.#foreignAfter(marks.seen), more: false };
+    if (covered || marks.seen >= upTo)
+      return { count: this.#foreignAfter(marks.seen), more: false };
     return { count: count + this.#foreignAfter(upTo), more };
   }
 
@@ -160,7 +166,8 @@ export class Conversation {
   }
 
   others() {
-    if (this.kind === 'direct') return this.peer === null || this.peer === this.#me ? [] : [this.peer];
+    if (this.kind === 'direct')
+      return this.peer === null || this.peer === this.#me ? [] : [this.peer];
     const users = this.members?.map(({ user }) => user) ?? [...(this.receipts?.keys() ?? [])];
     return users.filter((user) => user !== this.#me);
   }

@@ -21,7 +21,7 @@ export function fold(entries, waiting, me) {
     else apply(byId.get(entry.target), entry.type, entry, entry.sender);
   }
   for (const item of waiting) {
-    if (item.cmd === 'send') add(waitingMessage(item, me));
+    if (item.cmd === 'send') add(waitingMessage(item, me, rows.at(-1)?.at ?? 0));
     else if (!item.failure) apply(byId.get(item.fields.target), item.cmd, item.fields, me);
   }
   return rows;
@@ -70,13 +70,14 @@ function sentMessage(entry) {
   };
 }
 
-function waitingMessage(item, me) {
+/** It comes last, so its time is not before the last one's, whatever this device's clock says. */
+function waitingMessage(item, me, after) {
   return {
     kind: 'message',
     key: `${me}\n${item.clientId}`,
     id: null,
     position: null,
-    at: item.at,
+    at: Math.max(item.at, after),
     sender: me,
     text: item.fields.text,
     replyTo: item.fields.reply_to ?? null,

@@ -88,7 +88,9 @@ export class Log {
   /** An entry does not stand at `position`. Whether the one at `stands` has to be fetched. */
   withdraw(id, position, stands) {
     if (this.#positions.get(id) === position) this.#remove(id);
-    return stands !== null && !this.has(id) && (this.started || stands >= (this.oldest ?? Infinity));
+    return (
+      stands !== null && !this.has(id) && (this.started || stands >= (this.oldest ?? Infinity))
+    );
   }
 
   /** Forgets all but the newest `count` entries. */

@@ -29,7 +29,15 @@ export class Outbox {
 
   add(conversation, cmd, fields, clientId = crypto.randomUUID()) {
     if (this.#items.length >= MAX_ITEMS) throw new OutboxFull();
-    const item = { conversation, clientId, cmd, fields, at: Date.now(), tried: false, failure: null };
+    const item = {
+      conversation,
+      clientId,
+      cmd,
+      fields,
+      at: Date.now(),
+      tried: false,
+      failure: null,
+    };
     this.#items.push(item);
     this.#save();
     return item;

@@ -21,7 +21,10 @@ export class Person {
   errors = [];
 
   static async at(browser, origin, name, options = {}) {
-    const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, ...options });
+    const context = await browser.newContext({
+      viewport: { width: 1280, height: 800 },
+      ...options,
+    });
     const person = new Person(name, await context.newPage());
     await person.page.goto(`${origin}/?id=${encodeURIComponent(name)}`);
     await person.page.locator('#app[data-state="online"]').waitFor();
@@ -33,6 +36,9 @@ export class Person {
     this.page = page;
     page.setDefaultTimeout(20_000);
     page.on('pageerror', (error) => this.errors.push(String(error)));
+    page.on('console', (message) => {
+      if (message.text().includes('Content Security Policy')) this.errors.push(message.text());
+    });
   }
 
   async leave() {
@@ -96,7 +102,9 @@ export class Person {
   async reads(expected) {
     await this.page
       .waitForFunction((wanted) => {
-        const texts = [...document.querySelectorAll('.row-message .text')].map((it) => it.textContent);
+        const texts = [...document.querySelectorAll('.row-message .text')].map(
+          (it) => it.textContent,
+        );
         return JSON.stringify(texts) === wanted;
       }, JSON.stringify(expected))
       .catch(async (error) => {

@@ -36,7 +36,13 @@ async function begin(t, { storage = new MemoryStorage() } = {}) {
   const sockets = new Sockets();
   const notices = [];
   const on = { change() {}, arrived() {}, notice: (text) => notices.push(text) };
-  const options = { url: 'ws://server/v1/ws', storage, on, Socket: sockets.Socket, random: () => 1 };
+  const options = {
+    url: 'ws://server/v1/ws',
+    storage,
+    on,
+    Socket: sockets.Socket,
+    random: () => 1,
+  };
   const chat = new Chat('alice', options);
   t.after(() => chat.stop());
   chat.start();
@@ -112,7 +118,10 @@ test('a wide gap is paged, from where it begins', async (t) => {
   await it.hears(entry(message(90, 80)));
   const gap = { after: 30, before: 90 };
   await it.answer('attach', { entries: [message(90, 80)], complete: false, gap, head: 90 });
-  const first = await it.answer('history', { entries: [message(40, 30), message(50, 40)], more: true });
+  const first = await it.answer('history', {
+    entries: [message(40, 30), message(50, 40)],
+    more: true,
+  });
   assert.equal(first.after, 30);
   const second = await it.answer('history', { entries: [message(80, 50)], more: true });
   assert.equal(second.after, 50);
@@ -129,7 +138,11 @@ test('a gap that is too wide starts the log again', async (t) => {
     const at = 100 * (page + 1);
     await it.answer('history', { entries: [message(at, null)], more: true });
   }
-  const newest = await it.answer('attach', { entries: [message(9000, 8990)], complete: true, head: 9000 });
+  const newest = await it.answer('attach', {
+    entries: [message(9000, 8990)],
+    complete: true,
+    head: 9000,
+  });
   assert.equal(newest.cursor, undefined);
   assert.deepEqual(it.texts(), ['text 9000']);
 });
@@ -183,7 +196,9 @@ test('a send that is refused for good is shown with its reason and lets the next
   const it = await begin(t);
   it.chat.send(it.conversation, 'bad');
   it.chat.send(it.conversation, 'good');
-  await it.answer('send', { error: { code: 'blocked', message: 'one of you has blocked the other' } });
+  await it.answer('send', {
+    error: { code: 'blocked', message: 'one of you has blocked the other' },
+  });
   await it.answer('send', ack(40, 30));
   const rows = it.conversation.rows().slice(-2);
   assert.deepEqual(
@@ -224,7 +239,9 @@ test('what the resume shows as kept is not sent again', async (t) => {
   it.sockets.last.hello();
   await it.answer('conversations', { conversations: [summary({ head: 40 })] });
   const entries = [message(40, 30, { sender: 'alice', client_id, text: 'ack lost' })];
-  await it.answer('resume', { conversations: [{ conversation: 'c1', entries, complete: true, head: 40 }] });
+  await it.answer('resume', {
+    conversations: [{ conversation: 'c1', entries, complete: true, head: 40 }],
+  });
   assert.deepEqual(await it.sent('send'), []);
   assert.deepEqual(it.texts().slice(-1), ['ack lost']);
   assert.equal(it.storage.size, 0);
@@ -232,7 +249,13 @@ test('what the resume shows as kept is not sent again', async (t) => {
 
 test('a withdrawn entry goes, and the one that stands is fetched', async (t) => {
   const it = await begin(t);
-  await it.hears({ event: 'withdrawn', conversation: 'c1', entry: 'e30', position: 30, stands: 15 });
+  await it.hears({
+    event: 'withdrawn',
+    conversation: 'c1',
+    entry: 'e30',
+    position: 30,
+    stands: 15,
+  });
   assert.deepEqual(it.texts(), ['text 10', 'text 20']);
   const stands = message(15, 10, { entry: 'e30', text: 'text 30' });
   const asked = await it.answer('history', { entries: [stands], more: true });
@@ -274,7 +297,10 @@ test('a conversation that one joins comes with the list', async (t) => {
   await it.answer('resume', { conversations: [] });
   const entries = [message(99, null, { conversation: 'c2' })];
   await it.answer('attach', { entries, complete: true, head: 99 });
-  assert.deepEqual(it.chat.conversations.map(({ name }) => name), ['Walkers', 'bob']);
+  assert.deepEqual(
+    it.chat.conversations.map(({ name }) => name),
+    ['Walkers', 'bob'],
+  );
   assert.equal((await it.sent('delivered'))[0].position, 99);
 });
 
@@ -301,7 +327,11 @@ test('only what is looked at is marked as seen', async (t) => {
 test('receipts of others never go back', async (t) => {
   const it = await begin(t);
   const hear = (delivered, seen) =>
-    it.hears({ event: 'receipts', conversation: 'c1', receipts: [{ user: 'bob', delivered, seen }] });
+    it.hears({
+      event: 'receipts',
+      conversation: 'c1',
+      receipts: [{ user: 'bob', delivered, seen }],
+    });
   await hear(30, 20);
   await hear(10, 10);
   assert.deepEqual(it.conversation.reached(30), { delivered: 1, seen: 0, of: 1 });
@@ -324,13 +354,21 @@ test('one tells that one types every three seconds at most, and that it ended', 
   await it.tick(3001);
   it.chat.typing(true);
   it.chat.send(it.conversation, 'done');
-  assert.deepEqual((await it.sent('typing')).map(({ active }) => active), [true, true, false]);
+  assert.deepEqual(
+    (await it.sent('typing')).map(({ active }) => active),
+    [true, true, false],
+  );
 });
 
 test('a stale answer is asked for again', async (t) => {
   const it = await begin(t);
   await it.hears(entry(message(50, 40)));
-  await it.answer('attach', { entries: [message(40, 30), message(50, 40)], complete: true, head: 50, stale: true });
+  await it.answer('attach', {
+    entries: [message(40, 30), message(50, 40)],
+    complete: true,
+    head: 50,
+    stale: true,
+  });
   assert.deepEqual(await it.sent('attach'), []);
   await it.tick(5000);
   assert.equal((await it.sent('attach')).length, 1);

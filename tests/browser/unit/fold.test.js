@@ -49,7 +49,12 @@ test('nothing changes a deleted message any more', () => {
 test('the same reaction by the same user counts once and can be taken back', () => {
   const first = message('bob', 'hello');
   const react = (type, user) => entry(type, user, { target: first.entry, reaction: '👍' });
-  const entries = [first, react('react', 'alice'), react('react', 'alice'), react('react', 'carol')];
+  const entries = [
+    first,
+    react('react', 'alice'),
+    react('react', 'alice'),
+    react('react', 'carol'),
+  ];
   assert.deepEqual([...fold(entries, [], 'alice')[0].reactions.get('👍')], ['alice', 'carol']);
   entries.push(react('unreact', 'alice'), react('unreact', 'carol'));
   assert.equal(fold(entries, [], 'alice')[0].reactions.size, 0);
@@ -63,11 +68,14 @@ test('what waits is shown as if it were done, after what the log holds', () => {
     { cmd: 'send', clientId: 'w3', fields: { text: 'bad' }, at: 3, failure: 'too long' },
   ];
   const rows = fold([first], waiting, 'alice');
-  assert.deepEqual(rows.map(({ text, state }) => [text, state]), [
-    ['hi', 'sent'],
-    ['next', 'waiting'],
-    ['bad', 'failed'],
-  ]);
+  assert.deepEqual(
+    rows.map(({ text, state }) => [text, state]),
+    [
+      ['hi', 'sent'],
+      ['next', 'waiting'],
+      ['bad', 'failed'],
+    ],
+  );
   assert.equal(rows[1].replyTo, first.entry);
 });
 

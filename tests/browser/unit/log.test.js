@@ -3,7 +3,12 @@ import { test } from 'node:test';
 
 import { Log } from '../../../darda-server/page/js/log.js';
 
-const entry = (position, prev, id = `e${position}`) => ({ entry: id, position, prev, sender: 'bob' });
+const entry = (position, prev, id = `e${position}`) => ({
+  entry: id,
+  position,
+  prev,
+  sender: 'bob',
+});
 const positions = (log) => log.entries.map(({ position }) => position);
 
 /** A log that holds 10, 20, 30 and misses nothing. */
@@ -188,7 +193,9 @@ test('a closed conversation keeps its newest entries', () => {
 });
 
 test('any order of any entries with repeats ends in the same log', () => {
-  const all = Array.from({ length: 40 }, (_, at) => entry((at + 1) * 10, at === 0 ? null : at * 10));
+  const all = Array.from({ length: 40 }, (_, at) =>
+    entry((at + 1) * 10, at === 0 ? null : at * 10),
+  );
   for (let seed = 1; seed <= 200; seed += 1) {
     const random = generator(seed);
     const log = new Log();

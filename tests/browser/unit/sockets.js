@@ -31,7 +31,14 @@ export class Sockets {
       }
 
       hello(heartbeat_ms = 25_000) {
-        this.says({ event: 'hello', user: 'alice', session: 's', node: 'n', heartbeat_ms, limits: {} });
+        this.says({
+          event: 'hello',
+          user: 'alice',
+          session: 's',
+          node: 'n',
+          heartbeat_ms,
+          limits: {},
+        });
       }
 
       /** Takes the command that is asked for, wherever it stands among those sent. */

@@ -26,7 +26,8 @@ export class Actions {
   at(node, row, can) {
     const offers = JSON.stringify([row.key, can, [...row.reactions].map(([r, u]) => [r, [...u]])]);
     if (this.#bar.parentElement === node && this.#bar.offers === offers) return;
-    const focusOn = this.focused && this.#bar.parentElement === node ? document.activeElement.dataset.do : null;
+    const focusOn =
+      this.focused && this.#bar.parentElement === node ? document.activeElement.dataset.do : null;
     this.#bar.offers = offers;
     this.row = row;
     this.#bar.replaceChildren(...this.#buttons(row, can));
@@ -48,11 +49,12 @@ export class Actions {
     const button = (name, label) =>
       iconButton(name, label, () => this.#do(name, row), { 'data-do': name });
     return [
-      can.react && iconButton('react', 'React', () => this.#unfold(row), {
-        'data-do': 'react',
-        'aria-haspopup': 'true',
-        'aria-expanded': 'false',
-      }),
+      can.react &&
+        iconButton('react', 'React', () => this.#unfold(row), {
+          'data-do': 'react',
+          'aria-haspopup': 'true',
+          'aria-expanded': 'false',
+        }),
       can.reply && button('reply', 'Reply'),
       can.edit && button('edit', 'Edit'),
       can.delete && button('delete', 'Delete'),
@@ -83,7 +85,11 @@ export class Actions {
         reaction,
       );
     });
-    const group = el('div', { class: 'reaction-choices', role: 'group', 'aria-label': 'Reactions' }, ...choices);
+    const group = el(
+      'div',
+      { class: 'reaction-choices', role: 'group', 'aria-label': 'Reactions' },
+      ...choices,
+    );
     this.#bar.append(group);
     group.firstElementChild.focus();
   }
@@ -107,4 +113,3 @@ export class Actions {
     event.stopPropagation();
   }
 }
-

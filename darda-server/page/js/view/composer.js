@@ -80,7 +80,8 @@ export class Composer {
     if (!about) return;
     const { kind, row } = about;
     const whom = row.own ? 'yourself' : row.sender;
-    this.#contextTitle.textContent = kind === 'edit' ? 'Editing your message' : `Replying to ${whom}`;
+    this.#contextTitle.textContent =
+      kind === 'edit' ? 'Editing your message' : `Replying to ${whom}`;
     this.#contextText.textContent = rowText(row);
   }
 

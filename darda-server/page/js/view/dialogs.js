@@ -6,7 +6,12 @@ import { el } from './dom.js';
 /** A window with a title; it is gone from the page when it is closed. */
 export function openDialog(title, content, { className = '' } = {}) {
   const heading = el('h2', { id: 'dialog-title' }, title);
-  const dialog = el('dialog', { class: `dialog ${className}`, 'aria-labelledby': 'dialog-title' }, heading, ...content);
+  const dialog = el(
+    'dialog',
+    { class: `dialog ${className}`, 'aria-labelledby': 'dialog-title' },
+    heading,
+    ...content,
+  );
   const opener = document.activeElement;
   dialog.addEventListener('close', () => {
     dialog.remove();
@@ -48,7 +53,13 @@ export function askForm({ title, fields, action, submit, done, danger = false })
 }
 
 export function textField(label, name, attributes = {}) {
-  const input = el('input', { name, type: 'text', autocomplete: 'off', spellcheck: 'false', ...attributes });
+  const input = el('input', {
+    name,
+    type: 'text',
+    autocomplete: 'off',
+    spellcheck: 'false',
+    ...attributes,
+  });
   return el('label', { class: 'field' }, el('span', {}, label), input);
 }
 
@@ -97,7 +108,14 @@ export function askDelete(remove, done) {
 
 /** Names in a text with commas; doubles and empty ones left out. */
 export function namesIn(text) {
-  return [...new Set(text.split(',').map((name) => name.trim()).filter(Boolean))];
+  return [
+    ...new Set(
+      text
+        .split(',')
+        .map((name) => name.trim())
+        .filter(Boolean),
+    ),
+  ];
 }
 
 /** A server's message starts small and ends without a stop. */

@@ -34,7 +34,14 @@ export function icon(name, label) {
 export function iconButton(name, label, click, attributes = {}) {
   return el(
     'button',
-    { type: 'button', class: 'icon-button', 'aria-label': label, title: label, on: { click }, ...attributes },
+    {
+      type: 'button',
+      class: 'icon-button',
+      'aria-label': label,
+      title: label,
+      on: { click },
+      ...attributes,
+    },
     icon(name),
   );
 }
@@ -53,11 +60,16 @@ const HUES = 8;
 
 /** A round with the first letter, in a colour that stays the same for a name. */
 export function avatar(name, { group = false, online = false } = {}) {
-  const hue = [...name].reduce((sum, letter) => (sum * 31 + letter.codePointAt(0)) % 9973, 7) % HUES;
+  const hue =
+    [...name].reduce((sum, letter) => (sum * 31 + letter.codePointAt(0)) % 9973, 7) % HUES;
   const letter = [...name.trim()][0]?.toUpperCase() ?? '?';
   const shape = group ? ' is-group' : '';
   const presence = online ? ' is-online' : '';
-  return el('span', { class: `avatar hue-${hue}${shape}${presence}`, 'aria-hidden': 'true' }, letter);
+  return el(
+    'span',
+    { class: `avatar hue-${hue}${shape}${presence}`, 'aria-hidden': 'true' },
+    letter,
+  );
 }
 
 /**

@@ -101,7 +101,9 @@ export function typingText(conversation) {
   const users = [...conversation.typing.keys()];
   if (users.length === 0) return '';
   if (conversation.kind === 'direct') return 'typing…';
-  return users.length > 2 ? `${users.length} people are typing…` : `${names(users)} ${users.length > 1 ? 'are' : 'is'} typing…`;
+  return users.length > 2
+    ? `${users.length} people are typing…`
+    : `${names(users)} ${users.length > 1 ? 'are' : 'is'} typing…`;
 }
 
 function daysAgo(at, now) {

@@ -57,7 +57,10 @@ export class History {
       this.#unreadAfter = conversation.unread().count > 0 ? seen : Infinity;
     }
     const items = this.#itemsOf(conversation);
-    const ownNew = this.#placed && items.at(-1)?.state === 'waiting' && items.at(-1).key !== this.#items.at(-1)?.key;
+    const ownNew =
+      this.#placed &&
+      items.at(-1)?.state === 'waiting' &&
+      items.at(-1).key !== this.#items.at(-1)?.key;
     const anchor = this.#atEnd || ownNew ? null : this.#anchor();
     this.#items = items;
     this.#byKey = new Map(items.map((item) => [item.key, item]));
@@ -115,7 +118,8 @@ export class History {
       const before = rows[at - 1];
       const newDay = !before || dayKey(before.at) !== dayKey(row.at);
       if (newDay) items.push({ kind: 'day', key: `day ${dayKey(row.at)}`, text: day(row.at) });
-      const unread = !divided && row.position > this.#unreadAfter && row.sender !== me && row.kind === 'message';
+      const unread =
+        !divided && row.position > this.#unreadAfter && row.sender !== me && row.kind === 'message';
       if (unread && this.#unreadAfter !== null) {
         divided = true;
         items.push({ kind: 'unread', key: 'unread', text: 'New messages' });
@@ -145,9 +149,15 @@ export class History {
     const { log } = conversation;
     this.#start.dataset.state = log.started ? 'reached' : 'loading';
     if (log.started) {
-      this.#start.textContent = this.#items.length > 0 ? 'The beginning of this conversation' : 'No messages yet. Write the first one.';
+      this.#start.textContent =
+        this.#items.length > 0
+          ? 'The beginning of this conversation'
+          : 'No messages yet. Write the first one.';
     } else {
-      this.#start.textContent = this.#chat.state === 'online' ? 'Loading earlier messages…' : 'Earlier messages load when you are back online.';
+      this.#start.textContent =
+        this.#chat.state === 'online'
+          ? 'Loading earlier messages…'
+          : 'Earlier messages load when you are back online.';
     }
   }
 
@@ -190,7 +200,10 @@ export class History {
     this.#jump.hidden = this.#atEnd;
     const unseen = this.#conversation?.unread().count ?? 0;
     this.#jump.dataset.unread = unseen > 0 ? String(Math.min(unseen, 99)) : '';
-    this.#jump.setAttribute('aria-label', unseen > 0 ? `${unseen} new messages, go to the newest` : 'Go to the newest message');
+    this.#jump.setAttribute(
+      'aria-label',
+      unseen > 0 ? `${unseen} new messages, go to the newest` : 'Go to the newest message',
+    );
   }
 
   #sawEnd() {
@@ -206,7 +219,8 @@ export class History {
   }
 
   #more() {
-    if (this.#placed && this.#scroller.scrollTop < NEAR_START_PX) this.#chat.loadOlder(this.#conversation);
+    if (this.#placed && this.#scroller.scrollTop < NEAR_START_PX)
+      this.#chat.loadOlder(this.#conversation);
   }
 
   // ---- keyboard and pointer

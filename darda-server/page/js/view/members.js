@@ -20,8 +20,16 @@ export class MembersView {
     this.#conversation = conversation;
     this.#shown = '';
     this.#content = el('div', { class: 'members' });
-    const close = el('button', { type: 'button', class: 'button', on: { click: () => this.#dialog.close() } }, 'Close');
-    this.#dialog = openDialog(conversation.name, [this.#content, el('div', { class: 'buttons' }, close)], { className: 'members-dialog' });
+    const close = el(
+      'button',
+      { type: 'button', class: 'button', on: { click: () => this.#dialog.close() } },
+      'Close',
+    );
+    this.#dialog = openDialog(
+      conversation.name,
+      [this.#content, el('div', { class: 'buttons' }, close)],
+      { className: 'members-dialog' },
+    );
     this.#dialog.addEventListener('close', () => {
       this.#conversation = null;
     });
@@ -56,10 +64,16 @@ export class MembersView {
     const { members, role } = conversation;
     if (members === null) return [el('p', { class: 'hint' }, 'Loading…')];
     const looksAfter = role !== 'member';
-    const sorted = [...members].sort((a, b) => RANK[a.role] - RANK[b.role] || a.user.localeCompare(b.user));
+    const sorted = [...members].sort(
+      (a, b) => RANK[a.role] - RANK[b.role] || a.user.localeCompare(b.user),
+    );
     return [
       el('p', { class: 'hint' }, members.length === 1 ? '1 member' : `${members.length} members`),
-      el('ul', { class: 'member-list', 'aria-label': 'Members' }, ...sorted.map((member) => this.#member(member, role))),
+      el(
+        'ul',
+        { class: 'member-list', 'aria-label': 'Members' },
+        ...sorted.map((member) => this.#member(member, role)),
+      ),
       el(
         'div',
         { class: 'member-actions' },
@@ -83,9 +97,21 @@ export class MembersView {
       'li',
       { class: 'member', 'data-user': user },
       avatar(user, { online }),
-      el('span', { class: 'member-name' }, me ? `${user} (you)` : user, online ? el('span', { class: 'visually-hidden' }, ', online') : null),
+      el(
+        'span',
+        { class: 'member-name' },
+        me ? `${user} (you)` : user,
+        online ? el('span', { class: 'visually-hidden' }, ', online') : null,
+      ),
       role === 'member' ? null : el('span', { class: 'role' }, role),
-      owner && !me && action(other === 'admin' ? 'Make admin' : 'Make member', setRole, 'link', `Make ${user} ${other === 'admin' ? 'an admin' : 'a member'}`),
+      owner &&
+        !me &&
+        action(
+          other === 'admin' ? 'Make admin' : 'Make member',
+          setRole,
+          'link',
+          `Make ${user} ${other === 'admin' ? 'an admin' : 'a member'}`,
+        ),
       removable && action('Remove', remove, 'link', `Remove ${user}`),
     );
   }
@@ -111,7 +137,8 @@ export class MembersView {
       title: 'Add members',
       action: 'Add',
       fields: [textField('Names, with commas between them', 'users', { required: true })],
-      submit: (values) => this.#chat.changeMembers(conversation, 'add', { users: namesIn(values.get('users')) }),
+      submit: (values) =>
+        this.#chat.changeMembers(conversation, 'add', { users: namesIn(values.get('users')) }),
     });
   }
 
@@ -120,8 +147,15 @@ export class MembersView {
     askForm({
       title: 'Rename the group',
       action: 'Rename',
-      fields: [textField('Title', 'title', { required: true, maxlength: '128', value: conversation.title })],
-      submit: (values) => this.#chat.changeMembers(conversation, 'rename', { title: values.get('title').trim() }),
+      fields: [
+        textField('Title', 'title', {
+          required: true,
+          maxlength: '128',
+          value: conversation.title,
+        }),
+      ],
+      submit: (values) =>
+        this.#chat.changeMembers(conversation, 'rename', { title: values.get('title').trim() }),
     });
   }
 
@@ -138,5 +172,9 @@ export class MembersView {
 }
 
 function action(text, click, className = 'button', label = text) {
-  return el('button', { type: 'button', class: className, 'aria-label': label, on: { click } }, text);
+  return el(
+    'button',
+    { type: 'button', class: className, 'aria-label': label, on: { click } },
+    text,
+  );
 }

@@ -17,7 +17,8 @@ export function showRow(node, item) {
   if (node.shown && same(node.shown, item)) return;
   node.shown = item;
   if (item.kind === 'message') showMessage(node, item);
-  else if (item.kind === 'notice') node.replaceChildren(el('span', {}, changeText(item.sender, item.change, item.me)));
+  else if (item.kind === 'notice')
+    node.replaceChildren(el('span', {}, changeText(item.sender, item.change, item.me)));
   else node.replaceChildren(el('span', {}, item.text));
 }
 
@@ -65,21 +66,27 @@ function showMessage(node, item) {
   if (item.reactions.size > 0) classes.push('has-reactions');
   node.className = classes.join(' ');
   setAttribute(node, 'data-entry', item.id);
-  node.querySelector('.message-body').replaceChildren(
-    ...[
-      group && !own && last ? avatar(sender) : null,
-      el(
-        'div',
-        { class: 'bubble' },
-        el('span', { class: group && !own && first ? 'sender' : 'sender visually-hidden' }, own ? 'You' : sender),
-        item.replyTo ? quote(item) : null,
-        el('p', { class: 'text' }, ...textOf(item)),
-        meta(item),
-      ),
-      item.reactions.size > 0 ? reactions(item) : null,
-      state === 'failed' ? failure(item) : null,
-    ].filter(Boolean),
-  );
+  node
+    .querySelector('.message-body')
+    .replaceChildren(
+      ...[
+        group && !own && last ? avatar(sender) : null,
+        el(
+          'div',
+          { class: 'bubble' },
+          el(
+            'span',
+            { class: group && !own && first ? 'sender' : 'sender visually-hidden' },
+            own ? 'You' : sender,
+          ),
+          item.replyTo ? quote(item) : null,
+          el('p', { class: 'text' }, ...textOf(item)),
+          meta(item),
+        ),
+        item.reactions.size > 0 ? reactions(item) : null,
+        state === 'failed' ? failure(item) : null,
+      ].filter(Boolean),
+    );
 }
 
 function textOf(item) {
@@ -88,7 +95,9 @@ function textOf(item) {
   let from = 0;
   for (const { 0: link, index } of item.text.matchAll(LINK)) {
     parts.push(item.text.slice(from, index));
-    parts.push(el('a', { href: link, target: '_blank', rel: 'noopener noreferrer', tabindex: '-1' }, link));
+    parts.push(
+      el('a', { href: link, target: '_blank', rel: 'noopener noreferrer', tabindex: '-1' }, link),
+    );
     from = index + link.length;
   }
   parts.push(item.text.slice(from));

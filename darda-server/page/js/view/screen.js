@@ -83,7 +83,8 @@ export class Screen {
   }
 
   #listen() {
-    const on = (selector, click) => document.querySelector(selector).addEventListener('click', click);
+    const on = (selector, click) =>
+      document.querySelector(selector).addEventListener('click', click);
     const opened = () => {
       this.draw();
       this.#composer.focus();
@@ -163,7 +164,10 @@ export class Screen {
     setText(document.querySelector('#banner-text'), text ?? '');
     document.querySelector('#retry-now').hidden = state !== 'offline';
     this.#app.dataset.state = state;
-    setText(document.querySelector('#me-state'), { connecting: 'Connecting…', online: 'Online' }[state] ?? 'Offline');
+    setText(
+      document.querySelector('#me-state'),
+      { connecting: 'Connecting…', online: 'Online' }[state] ?? 'Offline',
+    );
   }
 
   #drawHeader() {

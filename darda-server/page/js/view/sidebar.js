@@ -35,7 +35,12 @@ export class Sidebar {
   #make(id, open) {
     const button = el(
       'button',
-      { type: 'button', class: 'conversation', 'data-conversation': id, on: { click: () => open(id) } },
+      {
+        type: 'button',
+        class: 'conversation',
+        'data-conversation': id,
+        on: { click: () => open(id) },
+      },
       el('span', { class: 'conversation-avatar' }),
       el('span', { class: 'conversation-name' }),
       el('span', { class: 'conversation-time' }),
@@ -51,7 +56,6 @@ export class Sidebar {
     const row = conversation.lastRow();
     const typing = typingText(conversation);
     const unseen = conversation.unread();
-    const failed = conversation.rows().some(({ state }) => state === 'failed');
 
     const group = conversation.kind === 'group';
     if (picture.dataset.name !== conversation.name) {
@@ -64,7 +68,7 @@ export class Sidebar {
     line.classList.toggle('is-typing', typing !== '');
     setAttribute(button, 'aria-current', conversation === this.#chat.active ? 'true' : null);
     button.classList.toggle('has-unread', unseen.count > 0);
-    if (failed) {
+    if (conversation.hasFailed) {
       unread.replaceChildren(icon('alert', 'A message was not sent'));
     } else if (unseen.count > 0 || unseen.more) {
       setText(unread, count(unseen));
