@@ -6,6 +6,7 @@ import { Wire } from './wire.js';
 
 const UNAUTHENTICATED = 4401;
 const FLOODING = 4429;
+const MOVE_AFTER_MS = 100;
 /** How long the last replies may take on a socket that has been moved away from. */
 const RETIRE_WITHIN_MS = 5000;
 
@@ -135,9 +136,10 @@ export class Connection {
     if (frame.event !== 'draining') {
       this.#on.event(frame);
     } else if (wire === this.#current) {
-      // Spread over the first half of the time, so that a second try fits in.
+      // Spread over the first half of the time, so that a second try fits in; never at once, or a
+      // server that drains and yet takes us in would see us come and go without a pause.
       clearTimeout(this.#timer);
-      const wait = (this.#random() * (frame.reconnect_within_ms ?? 0)) / 2;
+      const wait = Math.max(MOVE_AFTER_MS, (this.#random() * (frame.reconnect_within_ms ?? 0)) / 2);
       this.#timer = setTimeout(() => {
         if (wire === this.#current && !this.#next) this.#open();
       }, wait);

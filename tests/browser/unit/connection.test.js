@@ -175,7 +175,7 @@ test('a draining server that nothing replaces is kept until it ends', (t) => {
   const old = sockets.last;
   old.hello();
   old.says({ event: 'draining', reconnect_within_ms: 100 });
-  tick(50);
+  tick(100);
   sockets.last.drop();
   assert.equal(connection.state, 'online');
   old.drop(1012);
