@@ -5,6 +5,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use darda_core::{Error, ErrorKind};
 use hyper::upgrade::OnUpgrade;
 use sha1::{Digest, Sha1};
 
@@ -24,16 +25,19 @@ pub(crate) async fn upgrade(State(state): State<AppState>, request: Request) -> 
     let Some(upgraded) = parts.extensions.remove::<OnUpgrade>() else {
         return upgrade_required("this connection cannot be upgraded");
     };
-    let user = match state.authenticate(&parts).await {
-        Ok(user) => Ok(user),
-        // As a close code: a browser's script does not get to see an HTTP status.
+    // Before the answer: a client that sees it misses nothing from then on. What is refused is said
+    // by a close code: a browser's script does not get to see an HTTP status.
+    let session = match state.authenticate(&parts).await {
+        Ok(user) => Box::pin(state.chat().connect(user))
+            .await
+            .map_err(|error| refused(&error)),
         Err(AuthError::Unauthenticated(_)) => Err(Close::UNAUTHENTICATED),
         Err(AuthError::Unavailable(_)) => Err(Close::TRY_LATER),
     };
     let seat = parts.extensions.remove::<crate::serve::Seat>();
     let tasks = state.options().tasks.clone();
     tasks.spawn(async move {
-        super::serve(state, upgraded, user).await;
+        super::serve(state, upgraded, session).await;
         drop(seat);
     });
     let headers = [
@@ -46,6 +50,14 @@ pub(crate) async fn upgrade(State(state): State<AppState>, request: Request) -> 
         ),
     ];
     (StatusCode::SWITCHING_PROTOCOLS, headers).into_response()
+}
+
+fn refused(error: &Error) -> Close {
+    match error.kind() {
+        ErrorKind::Closed => Close::RESTART,
+        ErrorKind::RateLimited => Close::FLOODING,
+        _ => Close::TRY_LATER,
+    }
 }
 
 /// Checks the request and answers its key.

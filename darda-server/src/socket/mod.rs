@@ -10,8 +10,7 @@ mod work;
 
 use std::time::Duration;
 
-use darda_core::model::UserId;
-use darda_core::{Error, ErrorKind, Session};
+use darda_core::Session;
 use hyper::upgrade::OnUpgrade;
 use metrics::gauge;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -21,31 +20,38 @@ pub use self::frame::Close;
 pub(crate) use self::handshake::upgrade;
 use self::stream::Stream;
 use crate::router::AppState;
-use crate::wire::{Hello, HelloLimits};
+use crate::wire::{Hello, HelloLimits, MAX_FRAME_BYTES};
 use crate::{limits, observe};
 
 /// Serves one connection until it ends.
-async fn serve(state: AppState, upgraded: OnUpgrade, user: Result<UserId, Close>) {
+async fn serve(state: AppState, upgraded: OnUpgrade, session: Result<Session, Close>) {
     // It fails if the client left meanwhile.
     let Ok(upgraded) = upgraded.await else { return };
     let (stream, early) = Stream::new(upgraded);
-    let session = match user {
-        // Boxed: the future is large, and a connection lives on long after it.
-        Ok(user) => Box::pin(state.chat().connect(user))
-            .await
-            .map_err(|error| refused(&error)),
-        Err(close) => Err(close),
+    // What came right behind the request; only where another server's buffers made room for it.
+    let session = if early.len() > MAX_FRAME_BYTES {
+        Err(Close::FLOODING)
+    } else {
+        session
     };
     let (stream, unsent, end) = match session {
         Err(close) => (stream, Vec::new(), End::Closed(close)),
         Ok(session) => {
             let connections = gauge!(observe::CONNECTIONS);
             connections.increment(1);
-            let hello = hello(&state, &session);
-            let heartbeat = state.options().heartbeat;
-            let chat = state.chat().clone();
+            let mut connection = {
+                let hello = hello(&state, &session);
+                let heartbeat = state.options().heartbeat;
+                Connection::new(
+                    stream,
+                    early,
+                    state.chat().clone(),
+                    session,
+                    &hello,
+                    heartbeat,
+                )
+            };
             drop(state);
-            let mut connection = Connection::new(stream, early, chat, session, &hello, heartbeat);
             let end = std::future::poll_fn(|cx| connection.poll(cx)).await;
             connections.decrement(1);
             let (stream, unsent) = connection.into_parts();
@@ -75,14 +81,6 @@ async fn farewell(mut stream: Stream, mut unsent: Vec<u8>, close: Close) {
     };
     // A peer that is gone already hears nothing: so be it.
     let _ = tokio::time::timeout(limits::FAREWELL, goodbye).await;
-}
-
-fn refused(error: &Error) -> Close {
-    match error.kind() {
-        ErrorKind::Closed => Close::RESTART,
-        ErrorKind::RateLimited => Close::FLOODING,
-        _ => Close::TRY_LATER,
-    }
 }
 
 fn hello(state: &AppState, session: &Session) -> Vec<u8> {
