@@ -33,8 +33,10 @@ export class Attention {
   /** Tells the server how far we are, at most one mark at a time in each conversation. */
   mark(conversation) {
     const { id, log, marks } = conversation;
+    if (log.cursor === null) return;
     const mark = conversation === this.#on.active() && this.looking ? 'seen' : 'delivered';
-    if (log.cursor === null || conversation.toMark <= marks[mark]) return;
+    if (mark === 'seen') conversation.looked = log.cursor;
+    if (conversation.toMark <= marks[mark]) return;
     if (this.#marking.has(id) || this.#connection.state !== 'online') return;
     this.#marking.add(id);
     const position = log.cursor;

@@ -19,6 +19,8 @@ export class Conversation {
   /** One's own marks. */
   marks = { delivered: 0, seen: 0 };
   log = new Log();
+  /** How far the user has looked; the mark follows when the server has it. */
+  looked = 0;
   /** The others' marks, by user; `null` until asked for. */
   receipts = null;
   /** `[{user, role}]` of a group; `null` until asked for. */
@@ -108,11 +110,11 @@ export class Conversation {
 
   /** `{count, more}`: counted in the log as far as it reaches, by the server beyond. */
   unread() {
-    const { log, marks } = this;
-    const covered = log.cursor !== null && (log.started || (log.oldest ?? Infinity) <= marks.seen);
+    const { log } = this;
+    const seen = Math.max(this.marks.seen, this.looked);
+    const covered = log.cursor !== null && (log.started || (log.oldest ?? Infinity) <= seen);
     const { count, more, upTo } = this.#counted;
-    if (covered || marks.seen >= upTo)
-      return { count: this.#foreignAfter(marks.seen), more: false };
+    if (covered || seen >= upTo) return { count: this.#foreignAfter(seen), more: false };
     return { count: count + this.#foreignAfter(upTo), more };
   }
 

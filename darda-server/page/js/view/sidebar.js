@@ -42,17 +42,27 @@ export class Sidebar {
         on: { click: () => open(id) },
       },
       el('span', { class: 'conversation-avatar' }),
-      el('span', { class: 'conversation-name' }),
-      el('span', { class: 'conversation-time' }),
-      el('span', { class: 'conversation-preview' }),
-      el('span', { class: 'conversation-unread' }),
+      el(
+        'span',
+        { class: 'conversation-line' },
+        el('span', { class: 'conversation-name' }),
+        el('span', { class: 'conversation-time' }),
+      ),
+      el(
+        'span',
+        { class: 'conversation-line' },
+        el('span', { class: 'conversation-preview' }),
+        el('span', { class: 'conversation-unread' }),
+      ),
     );
     return el('li', {}, button);
   }
 
   #update(node, conversation) {
     const button = node.firstElementChild;
-    const [picture, name, time, line, unread] = button.children;
+    const [picture, above, below] = button.children;
+    const [name, time] = above.children;
+    const [line, unread] = below.children;
     const row = conversation.lastRow();
     const typing = typingText(conversation);
     const unseen = conversation.unread();
