@@ -9,8 +9,8 @@ use std::time::Duration;
 use darda_core::model::NodeId;
 use darda_core::{Chat, Encoder, Options, Ports, Roles};
 use darda_server::settings::{self, LogFormat, Settings};
-use darda_server::{DevAuthenticator, MetricsSource, RouterOptions, ServeOptions};
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use darda_server::{DevAuthenticator, MetricsSource, RouterOptions, ServeOptions, observe};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tokio::net::TcpSocket;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -21,6 +21,9 @@ use tracing_subscriber::EnvFilter;
 const BACKLOG: u32 = 4096;
 /// How often the metrics' histograms are kept small.
 const UPKEEP: Duration = Duration::from_secs(5);
+/// Buckets of times and of batches.
+const SECONDS: [f64; 9] = [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0];
+const ENTRIES: [f64; 7] = [1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0];
 /// How long connections may take to end after the drain.
 const LAST_GOODBYES: Duration = Duration::from_secs(2);
 
@@ -68,7 +71,11 @@ fn run(settings: Settings) -> Result<(), Box<dyn Error>> {
     log(&settings)?;
     raise_file_limit();
     // Before the chat: it looks its metrics up when it starts.
-    let metrics = PrometheusBuilder::new().install_recorder()?;
+    let metrics = PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS)?
+        .set_buckets_for_metric(Matcher::Suffix("_batch_entries".to_owned()), &ENTRIES)?
+        .install_recorder()?;
+    describe();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
@@ -94,6 +101,16 @@ fn raise_file_limit() {
     limit.current = limit.maximum;
     if let Err(error) = setrlimit(Resource::Nofile, limit) {
         tracing::warn!(%error, "the limit of open files stays as it is");
+    }
+}
+
+fn describe() {
+    for (name, meaning) in darda_core::observe::ALL.iter().chain(observe::ALL) {
+        if name.ends_with("_total") {
+            metrics::describe_counter!(*name, *meaning);
+        } else {
+            metrics::describe_gauge!(*name, *meaning);
+        }
     }
 }
 
