@@ -225,10 +225,6 @@ export class Chat {
     });
   }
 
-  isLoadingOlder({ id }) {
-    return this.#asking.has(`older ${id}`);
-  }
-
   // ---- what happens
 
   #online() {

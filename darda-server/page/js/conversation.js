@@ -59,6 +59,19 @@ export class Conversation {
     this.version += 1;
   }
 
+  /** Nothing was ever written here, as far as the server knows. */
+  empty() {
+    this.head = 0;
+    this.lastMessage = null;
+    this.marks = { delivered: 0, seen: 0 };
+    this.looked = 0;
+    this.receipts = null;
+    this.log = new Log();
+    this.log.attached({ entries: [], complete: true });
+    this.#counted = { count: 0, more: false, upTo: 0 };
+    this.version += 1;
+  }
+
   get name() {
     if (this.kind === 'group') return this.title || 'Group';
     return this.peer === this.#me ? `${this.peer} (you)` : (this.peer ?? '…');

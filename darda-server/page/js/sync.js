@@ -45,6 +45,7 @@ export class Sync {
         this.#again = false;
         await this.#list();
         await this.#resume();
+        await this.#reopen();
       } while (this.#again);
     } catch (error) {
       if (error.code !== 'stopped') setTimeout(() => this.run(), RETRY_MS);
@@ -124,7 +125,9 @@ export class Sync {
       }
       before = conversations.at(-1)?.head;
       if (conversations.length < LIST_PAGE || before === undefined) {
-        for (const { id } of known) if (!listed.has(id)) this.#book.forget(id);
+        for (const conversation of known) {
+          if (!listed.has(conversation.id)) this.#lost(conversation);
+        }
         return;
       }
     }
@@ -163,13 +166,22 @@ export class Sync {
     }
   }
 
-  /** A direct conversation comes into being with its first message: until then there is nothing. */
+  /** Not ours any more. A direct conversation is for ever: if it is not there, it is empty. */
   #lost(conversation) {
-    if (conversation.kind === 'direct' && conversation.head === 0) {
-      conversation.log.attached({ entries: [], complete: true });
+    if (conversation.kind === 'direct') {
+      conversation.empty();
       this.#on.changed(conversation);
     } else {
       this.#book.forget(conversation.id);
+    }
+  }
+
+  /** A direct conversation comes into being with its first message; until then a node may forget it. */
+  async #reopen() {
+    for (const { known, kind, head, peer } of this.#book.all()) {
+      if (known && kind === 'direct' && head === 0) {
+        await this.#connection.ask('open_direct', { user: peer });
+      }
     }
   }
 

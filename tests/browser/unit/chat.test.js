@@ -31,7 +31,7 @@ const summary = (fields = {}) => ({
 });
 
 /** A chat with one conversation open that holds 10, 20, 30. */
-async function begin(t, { storage = new MemoryStorage() } = {}) {
+async function begin(t, { storage = new MemoryStorage(), item = summary() } = {}) {
   t.mock.timers.enable({ apis: ['setTimeout', 'setInterval', 'Date'] });
   const sockets = new Sockets();
   const notices = [];
@@ -68,6 +68,11 @@ async function begin(t, { storage = new MemoryStorage() } = {}) {
       sockets.last.says(event);
       await settled();
     },
+    async reconnect() {
+      sockets.last.drop();
+      await it.tick(400);
+      sockets.last.hello();
+    },
     async tick(ms) {
       t.mock.timers.tick(ms);
       await settled();
@@ -78,7 +83,7 @@ async function begin(t, { storage = new MemoryStorage() } = {}) {
     texts: () => chat.conversations[0].rows().map(({ text }) => text),
   };
   sockets.last.hello();
-  await it.answer('conversations', { conversations: [summary()] });
+  await it.answer('conversations', { conversations: [item] });
   chat.open('c1');
   const entries = [message(10, null), message(20, 10), message(30, 20)];
   await it.answer('attach', { entries, complete: true, head: 30 });
@@ -304,13 +309,28 @@ test('a conversation that one joins comes with the list', async (t) => {
   assert.equal((await it.sent('delivered'))[0].position, 99);
 });
 
-test('removed while away: the list no longer names it', async (t) => {
+test('a group that the list no longer names after a reconnect is ours no more', async (t) => {
+  const it = await begin(t, {
+    item: summary({ kind: 'group', title: 'Walkers', peer: undefined }),
+  });
+  await it.reconnect();
+  await it.answer('conversations', { conversations: [] });
+  assert.deepEqual(it.chat.conversations, []);
+});
+
+test('a direct conversation that the server has lost is empty, and what waits is sent', async (t) => {
   const it = await begin(t);
   it.sockets.last.drop();
+  it.chat.send(it.conversation, 'written offline');
   await it.tick(400);
   it.sockets.last.hello();
   await it.answer('conversations', { conversations: [] });
-  assert.deepEqual(it.chat.conversations, []);
+  await it.answer('resume', {
+    conversations: [{ conversation: 'c1', error: { code: 'not_found', message: 'no such' } }],
+  });
+  assert.equal((await it.answer('open_direct', { conversation: 'c1' })).user, 'bob');
+  await it.answer('send', ack(40, null));
+  assert.deepEqual(it.texts(), ['written offline']);
 });
 
 test('only what is looked at is marked as seen', async (t) => {
