@@ -26,6 +26,10 @@ export class Person {
       ...options,
     });
     const person = new Person(name, await context.newPage());
+    person.page.on('request', (request) => {
+      const url = request.url();
+      if (new URL(url).host !== new URL(origin).host) person.errors.push(`another host: ${url}`);
+    });
     await person.page.goto(`${origin}/?id=${encodeURIComponent(name)}`);
     await person.page.locator('#app[data-state="online"]').waitFor();
     return person;
