@@ -53,7 +53,12 @@ impl Error {
     /// An error of this kind with a sentence for people: lowercase, no full stop.
     #[must_use]
     pub fn new(kind: ErrorKind, message: impl Into<Arc<str>>) -> Self {
-        Self { kind, message: message.into(), retry_after: None, source: None }
+        Self {
+            kind,
+            message: message.into(),
+            retry_after: None,
+            source: None,
+        }
     }
 
     /// Keeps the cause.

@@ -42,3 +42,10 @@ pub use engine::{
     PortHealth, Ports, Rate, Roles, SendRequest, Session, Unread,
 };
 pub use error::{Error, ErrorKind, Result};
+
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct ProjectReadme;
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct CrateReadme;

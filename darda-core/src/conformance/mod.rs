@@ -73,7 +73,10 @@ impl<P: ?Sized> Disturbed<P> {
         port: Arc<P>,
         disturb: impl Fn() -> BoxFuture<'static, ()> + Send + Sync + 'static,
     ) -> Self {
-        Self { port, disturb: Box::new(disturb) }
+        Self {
+            port,
+            disturb: Box::new(disturb),
+        }
     }
 }
 
@@ -105,7 +108,10 @@ where
 #[expect(clippy::print_stderr, reason = "a skipped test is said loudly")]
 fn missing(name: &str, why: &str) -> Result<()> {
     if std::env::var_os("DARDA_REQUIRE_BACKENDS").is_some_and(|value| value == "1") {
-        return Err(Error::new(ErrorKind::Unavailable, format!("the backend is missing: {why}")));
+        return Err(Error::new(
+            ErrorKind::Unavailable,
+            format!("the backend is missing: {why}"),
+        ));
     }
     eprintln!("SKIPPED {name}: the backend is missing: {why}");
     Ok(())
@@ -409,7 +415,10 @@ mod tests {
     async fn a_missing_backend_fails_only_where_backends_are_required() {
         let required = std::env::var("DARDA_REQUIRE_BACKENDS").is_ok_and(|value| value == "1");
         let make = async || Backend::<()>::Missing("no server".into());
-        let ran = run("a case", make, async |()| panic!("it ran without a backend")).await;
+        let ran = run("a case", make, async |()| {
+            panic!("it ran without a backend")
+        })
+        .await;
         assert_eq!(ran.is_err(), required);
     }
 }

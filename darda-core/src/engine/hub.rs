@@ -58,7 +58,13 @@ pub(crate) enum Followup {
 
 impl Hub {
     pub(crate) fn new(conversation: ConversationId, epoch: Epoch) -> Self {
-        Self { conversation, state: Mutex::new(State { epoch, ..State::default() }) }
+        Self {
+            conversation,
+            state: Mutex::new(State {
+                epoch,
+                ..State::default()
+            }),
+        }
     }
 
     /// Adds a session whose user was found to be a member at `epoch`.
@@ -69,7 +75,10 @@ impl Hub {
         epoch: Epoch,
     ) -> (bool, Followup) {
         let mut state = self.state.lock();
-        let new = !state.subscribers.iter().any(|other| Arc::ptr_eq(&other.session, session));
+        let new = !state
+            .subscribers
+            .iter()
+            .any(|other| Arc::ptr_eq(&other.session, session));
         if new {
             state.subscribers.push(Subscriber {
                 session: session.clone(),
@@ -77,13 +86,19 @@ impl Hub {
                 floor: Position::default(),
             });
         }
-        if epoch == state.epoch { (new, Followup::None) } else { (new, state.start_reload()) }
+        if epoch == state.epoch {
+            (new, Followup::None)
+        } else {
+            (new, state.start_reload())
+        }
     }
 
     /// Takes a session out. Returns whether nobody is left.
     pub(crate) fn unsubscribe(&self, session: &SessionId) -> bool {
         let mut state = self.state.lock();
-        state.subscribers.retain(|other| other.session.id != *session);
+        state
+            .subscribers
+            .retain(|other| other.session.id != *session);
         state.subscribers.is_empty()
     }
 
@@ -94,7 +109,11 @@ impl Hub {
     /// Notes what a session got by attaching.
     pub(crate) fn attached(&self, session: &SessionId, up_to: Position) {
         let mut state = self.state.lock();
-        if let Some(own) = state.subscribers.iter_mut().find(|own| own.session.id == *session) {
+        if let Some(own) = state
+            .subscribers
+            .iter_mut()
+            .find(|own| own.session.id == *session)
+        {
             own.floor = own.floor.max(up_to);
         }
     }
@@ -135,25 +154,35 @@ impl Hub {
         local: impl Fn(&UserId) -> Vec<Arc<SessionCore>>,
         instruments: &Instruments,
     ) -> Renewed {
-        let mut renewed = Renewed { joined: Vec::new(), followup: Followup::None };
+        let mut renewed = Renewed {
+            joined: Vec::new(),
+            followup: Followup::None,
+        };
         let mut state = self.state.lock();
         if members.epoch >= state.epoch {
             state.epoch = members.epoch;
             let conversation = self.conversation;
-            state.subscribers.retain_mut(|own| match members.get(&own.session.user) {
-                Some(member) => {
-                    own.visible_from = member.visible_from;
-                    true
-                }
-                None => {
-                    own.session.forget(conversation);
-                    own.session.tell(EventBody::Left { conversation }.into(), instruments);
-                    false
-                }
-            });
+            state
+                .subscribers
+                .retain_mut(|own| match members.get(&own.session.user) {
+                    Some(member) => {
+                        own.visible_from = member.visible_from;
+                        true
+                    }
+                    None => {
+                        own.session.forget(conversation);
+                        own.session
+                            .tell(EventBody::Left { conversation }.into(), instruments);
+                        false
+                    }
+                });
             for (user, member) in &members.list {
                 for session in local(user) {
-                    if !state.subscribers.iter().any(|own| own.session.id == session.id) {
+                    if !state
+                        .subscribers
+                        .iter()
+                        .any(|own| own.session.id == session.id)
+                    {
                         session.tell(EventBody::Joined { conversation }.into(), instruments);
                         state.subscribers.push(Subscriber {
                             session: session.clone(),
@@ -178,6 +207,19 @@ impl Hub {
             renewed.followup = Followup::Reload;
         }
         renewed
+    }
+
+    /// Ends a conversation that does not exist.
+    pub(crate) fn disband(&self, instruments: &Instruments) {
+        let mut state = self.state.lock();
+        let conversation = self.conversation;
+        for own in std::mem::take(&mut state.subscribers) {
+            own.session.forget(conversation);
+            own.session
+                .tell(EventBody::Left { conversation }.into(), instruments);
+        }
+        state.waiting = None;
+        state.held.clear();
     }
 
     /// Tells what was held back.
@@ -231,7 +273,9 @@ impl State {
         }
         self.tell(&event, instruments);
         while let Some((_, next)) = self.held.first_key_value() {
-            let EventBody::Entry(entry) = next.event.body() else { break };
+            let EventBody::Entry(entry) = next.event.body() else {
+                break;
+            };
             if entry.prev != self.last {
                 break;
             }
@@ -244,7 +288,11 @@ impl State {
 
     /// Leaves out marks that would go back.
     fn forward_marks(&mut self, event: LiveEvent) -> Option<LiveEvent> {
-        let EventBody::Receipts { conversation, changes } = event.event.body() else {
+        let EventBody::Receipts {
+            conversation,
+            changes,
+        } = event.event.body()
+        else {
             return Some(event);
         };
         let mut forward = Vec::with_capacity(changes.len());
@@ -253,7 +301,10 @@ impl State {
             let marks = known.max(change.marks);
             if marks != *known {
                 *known = marks;
-                forward.push(ReceiptChange { user: change.user.clone(), marks });
+                forward.push(ReceiptChange {
+                    user: change.user.clone(),
+                    marks,
+                });
             }
         }
         if forward == *changes {
@@ -261,8 +312,14 @@ impl State {
         } else if forward.is_empty() {
             None
         } else {
-            let body = EventBody::Receipts { conversation: *conversation, changes: forward };
-            Some(LiveEvent { event: body.into(), ..event })
+            let body = EventBody::Receipts {
+                conversation: *conversation,
+                changes: forward,
+            };
+            Some(LiveEvent {
+                event: body.into(),
+                ..event
+            })
         }
     }
 
@@ -277,10 +334,16 @@ impl State {
         let mut told = 0;
         for own in &self.subscribers {
             let hidden = position.is_some_and(|at| at < own.visible_from || at <= own.floor);
-            if hidden || event.origin.as_ref().is_some_and(|origin| *origin == own.session.id) {
+            if hidden
+                || event
+                    .origin
+                    .as_ref()
+                    .is_some_and(|origin| *origin == own.session.id)
+            {
                 continue;
             }
-            own.session.tell_uncounted(Event::clone(&event.event), instruments);
+            own.session
+                .tell_uncounted(Event::clone(&event.event), instruments);
             told += 1;
         }
         instruments.deliveries.increment(told);

@@ -105,8 +105,14 @@ impl Default for Options {
             request_timeout: Duration::from_secs(5),
             session_queue: 1024,
             publish_queue: 16_384,
-            user_rate: Some(Rate { per_second: 50, burst: 200 }),
-            session_rate: Some(Rate { per_second: 100, burst: 400 }),
+            user_rate: Some(Rate {
+                per_second: 50,
+                burst: 200,
+            }),
+            session_rate: Some(Rate {
+                per_second: 100,
+                burst: 400,
+            }),
             heads_every: Duration::from_secs(30),
             route_ttl: Duration::from_secs(1),
             receipt_window: Duration::from_millis(100),

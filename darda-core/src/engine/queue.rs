@@ -38,8 +38,12 @@ impl Lost {
         match event.body() {
             EventBody::Entry(entry) => self.add(entry.conversation),
             EventBody::Withdrawn { conversation, .. } => self.add(*conversation),
-            EventBody::Gap { lost: LostRange::Conversations(conversations) } => {
-                conversations.iter().for_each(|conversation| self.add(*conversation));
+            EventBody::Gap {
+                lost: LostRange::Conversations(conversations),
+            } => {
+                conversations
+                    .iter()
+                    .for_each(|conversation| self.add(*conversation));
             }
             EventBody::Joined { .. } | EventBody::Left { .. } | EventBody::Gap { .. } => {
                 self.all = true;
@@ -70,7 +74,10 @@ impl Lost {
 
 impl EventQueue {
     pub(crate) fn new(capacity: usize) -> Self {
-        Self { capacity: capacity.max(1), state: Mutex::default() }
+        Self {
+            capacity: capacity.max(1),
+            state: Mutex::default(),
+        }
     }
 
     /// Adds an event. Returns how many were dropped for it: none, or the whole backlog.
@@ -118,7 +125,11 @@ impl EventQueue {
         } else if state.closed {
             Poll::Ready(false)
         } else {
-            if !state.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+            if !state
+                .waker
+                .as_ref()
+                .is_some_and(|waker| waker.will_wake(cx.waker()))
+            {
                 state.waker = Some(cx.waker().clone());
             }
             Poll::Pending
@@ -128,9 +139,7 @@ impl EventQueue {
     /// Drops waiting entries of a conversation that the receiver got by attaching.
     pub(crate) fn drop_attached(&self, conversation: ConversationId, up_to: Position) {
         self.state.lock().events.retain(|event| match event.body() {
-            EventBody::Entry(entry) => {
-                entry.conversation != conversation || entry.position > up_to
-            }
+            EventBody::Entry(entry) => entry.conversation != conversation || entry.position > up_to,
             _ => true,
         });
     }
@@ -159,7 +168,10 @@ mod tests {
     use super::*;
 
     fn joined(byte: u8) -> Event {
-        EventBody::Joined { conversation: ConversationId::from_bytes([byte; 16]) }.into()
+        EventBody::Joined {
+            conversation: ConversationId::from_bytes([byte; 16]),
+        }
+        .into()
     }
 
     fn withdrawn(byte: u8) -> Event {
@@ -188,7 +200,10 @@ mod tests {
             ConversationId::from_bytes([1; 16]),
             ConversationId::from_bytes([2; 16]),
         ]);
-        assert_eq!(drain(&queue).await, [EventBody::Gap { lost }.into(), withdrawn(3)]);
+        assert_eq!(
+            drain(&queue).await,
+            [EventBody::Gap { lost }.into(), withdrawn(3)]
+        );
     }
 
     #[tokio::test]
@@ -196,7 +211,9 @@ mod tests {
         let queue = EventQueue::new(1);
         queue.push(joined(1));
         queue.push(withdrawn(2));
-        let gap = EventBody::Gap { lost: LostRange::All };
+        let gap = EventBody::Gap {
+            lost: LostRange::All,
+        };
         assert_eq!(drain(&queue).await, [gap.into(), withdrawn(2)]);
     }
 

@@ -8,7 +8,8 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::queue::EventQueue;
-use crate::model::{ConversationId, SessionId, UserId};
+use super::surface::Unread;
+use crate::model::{ConversationId, Position, SessionId, UserId};
 use crate::observe::Instruments;
 use crate::ports::Event;
 
@@ -25,6 +26,8 @@ pub(crate) struct SessionCore {
 #[derive(Debug)]
 struct CoreState {
     conversations: BTreeSet<ConversationId>,
+    /// Unread counts, each with the head and the mark that it holds for.
+    unread: BTreeMap<ConversationId, (Position, Position, Unread)>,
     next_pulse: Instant,
 }
 
@@ -36,8 +39,18 @@ impl SessionCore {
         rate: Option<DefaultDirectRateLimiter>,
         next_pulse: Instant,
     ) -> Self {
-        let state = CoreState { conversations: BTreeSet::new(), next_pulse };
-        Self { id, user, queue, rate, state: Mutex::new(state) }
+        let state = CoreState {
+            conversations: BTreeSet::new(),
+            unread: BTreeMap::new(),
+            next_pulse,
+        };
+        Self {
+            id,
+            user,
+            queue,
+            rate,
+            state: Mutex::new(state),
+        }
     }
 
     pub(crate) fn tell(&self, event: Event, instruments: &Instruments) {
@@ -58,7 +71,34 @@ impl SessionCore {
     }
 
     pub(crate) fn forget(&self, conversation: ConversationId) {
-        self.state.lock().conversations.remove(&conversation);
+        let mut state = self.state.lock();
+        state.conversations.remove(&conversation);
+        state.unread.remove(&conversation);
+    }
+
+    /// The unread count, if it was counted for this head and mark.
+    pub(crate) fn unread(
+        &self,
+        conversation: ConversationId,
+        head: Position,
+        seen: Position,
+    ) -> Option<Unread> {
+        let state = self.state.lock();
+        let (for_head, for_seen, unread) = state.unread.get(&conversation)?;
+        (*for_head == head && *for_seen == seen).then_some(*unread)
+    }
+
+    pub(crate) fn remember_unread(
+        &self,
+        conversation: ConversationId,
+        head: Position,
+        seen: Position,
+        unread: Unread,
+    ) {
+        let mut state = self.state.lock();
+        if state.conversations.contains(&conversation) {
+            state.unread.insert(conversation, (head, seen, unread));
+        }
     }
 
     pub(crate) fn conversations(&self) -> BTreeSet<ConversationId> {
@@ -97,7 +137,11 @@ struct SessionsState {
 impl Sessions {
     pub(crate) fn add(&self, session: Arc<SessionCore>) {
         let mut state = self.state.lock();
-        state.by_user.entry(session.user.clone()).or_default().push(session.clone());
+        state
+            .by_user
+            .entry(session.user.clone())
+            .or_default()
+            .push(session.clone());
         state.by_number.insert(session.id.number, session);
     }
 
@@ -113,7 +157,12 @@ impl Sessions {
     }
 
     pub(crate) fn of(&self, user: &UserId) -> Vec<Arc<SessionCore>> {
-        self.state.lock().by_user.get(user).cloned().unwrap_or_default()
+        self.state
+            .lock()
+            .by_user
+            .get(user)
+            .cloned()
+            .unwrap_or_default()
     }
 
     pub(crate) fn all(&self) -> Vec<Arc<SessionCore>> {

@@ -28,12 +28,13 @@ pub struct SendRequest {
 
 impl SendRequest {
     /// A first send.
-    pub fn new(
-        conversation: ConversationId,
-        client_id: ClientId,
-        body: impl Into<Body>,
-    ) -> Self {
-        Self { conversation, client_id, body: body.into(), resend: false }
+    pub fn new(conversation: ConversationId, client_id: ClientId, body: impl Into<Body>) -> Self {
+        Self {
+            conversation,
+            client_id,
+            body: body.into(),
+            resend: false,
+        }
     }
 
     /// Says whether this is a retry.

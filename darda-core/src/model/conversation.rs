@@ -111,7 +111,10 @@ impl MemberChange {
             Self::Rename { title } => valid_title(title),
             Self::Add { users } => {
                 if users.is_empty() {
-                    return Err(Error::new(ErrorKind::Invalid, "name at least one user to add"));
+                    return Err(Error::new(
+                        ErrorKind::Invalid,
+                        "name at least one user to add",
+                    ));
                 }
                 within("users", users.len(), MAX_MEMBERS_PER_CHANGE)
             }
@@ -150,8 +153,11 @@ impl Members {
     /// The direct conversation of two users. Its epoch is 0 for ever.
     #[must_use]
     pub fn direct(a: &UserId, b: &UserId) -> Self {
-        let member =
-            Member { role: Role::Member, since: Epoch(0), visible_from: Position::default() };
+        let member = Member {
+            role: Role::Member,
+            since: Epoch(0),
+            visible_from: Position::default(),
+        };
         Self {
             conversation: ConversationId::direct(a, b),
             kind: ConversationKind::Direct,
@@ -185,9 +191,11 @@ impl Members {
     #[must_use]
     pub fn peer(&self, user: &UserId) -> Option<&UserId> {
         match self.kind {
-            ConversationKind::Direct => {
-                self.list.keys().find(|other| *other != user).or_else(|| self.list.keys().next())
-            }
+            ConversationKind::Direct => self
+                .list
+                .keys()
+                .find(|other| *other != user)
+                .or_else(|| self.list.keys().next()),
             ConversationKind::Group => None,
         }
     }
@@ -207,7 +215,10 @@ impl Members {
             };
         }
         if self.kind == ConversationKind::Direct {
-            return Err(Error::new(ErrorKind::Forbidden, "a direct conversation's members stay"));
+            return Err(Error::new(
+                ErrorKind::Forbidden,
+                "a direct conversation's members stay",
+            ));
         }
         let role = self.get(actor).map(|member| member.role);
         let target = |user: &UserId| {
@@ -218,7 +229,10 @@ impl Members {
         let action = match change {
             MemberChange::Create { .. } | MemberChange::Rename { .. } => Action::Rename,
             MemberChange::Add { users } => {
-                let new = users.iter().filter(|user| !self.list.contains_key(*user)).count();
+                let new = users
+                    .iter()
+                    .filter(|user| !self.list.contains_key(*user))
+                    .count();
                 if self.list.len() + new > MAX_MEMBERS {
                     return Err(Error::new(
                         ErrorKind::LimitReached,
@@ -231,15 +245,24 @@ impl Members {
             MemberChange::Leave => Action::Leave,
             MemberChange::Role { user, role } => {
                 if user == actor {
-                    return Err(Error::new(ErrorKind::Forbidden, "nobody sets their own role"));
+                    return Err(Error::new(
+                        ErrorKind::Forbidden,
+                        "nobody sets their own role",
+                    ));
                 }
-                Action::SetRole { from: target(user)?, to: *role }
+                Action::SetRole {
+                    from: target(user)?,
+                    to: *role,
+                }
             }
         };
         if allowed(role, action) {
             Ok(())
         } else {
-            Err(Error::new(ErrorKind::Forbidden, "your role does not allow this"))
+            Err(Error::new(
+                ErrorKind::Forbidden,
+                "your role does not allow this",
+            ))
         }
     }
 
@@ -264,16 +287,25 @@ impl Members {
             },
         };
         match change {
-            MemberChange::Create { title, members, history } => {
+            MemberChange::Create {
+                title,
+                members,
+                history,
+            } => {
                 delta.title.clone_from(title);
                 delta.history = *history;
-                delta.upsert.push((actor.clone(), newcomer(Role::Owner, HistoryStart::Beginning)));
-                delta.upsert.extend(
-                    members
-                        .iter()
-                        .filter(|user| *user != actor)
-                        .map(|user| (user.clone(), newcomer(Role::Member, HistoryStart::Beginning))),
-                );
+                delta.upsert.push((
+                    actor.clone(),
+                    newcomer(Role::Owner, HistoryStart::Beginning),
+                ));
+                delta
+                    .upsert
+                    .extend(members.iter().filter(|user| *user != actor).map(|user| {
+                        (
+                            user.clone(),
+                            newcomer(Role::Member, HistoryStart::Beginning),
+                        )
+                    }));
             }
             MemberChange::Rename { title } => delta.title.clone_from(title),
             MemberChange::Add { users } => delta.upsert.extend(
@@ -285,20 +317,40 @@ impl Members {
             MemberChange::Remove { user } => delta.remove.push(user.clone()),
             MemberChange::Leave => {
                 delta.remove.push(actor.clone());
-                if self.get(actor).is_some_and(|member| member.role == Role::Owner)
+                if self
+                    .get(actor)
+                    .is_some_and(|member| member.role == Role::Owner)
                     && let Some((heir, member)) = self.heir(actor)
                 {
-                    delta.upsert.push((heir.clone(), Member { role: Role::Owner, ..*member }));
+                    delta.upsert.push((
+                        heir.clone(),
+                        Member {
+                            role: Role::Owner,
+                            ..*member
+                        },
+                    ));
                 }
             }
             MemberChange::Role { user, role } => {
                 if let Some(member) = self.get(user) {
-                    delta.upsert.push((user.clone(), Member { role: *role, ..*member }));
+                    delta.upsert.push((
+                        user.clone(),
+                        Member {
+                            role: *role,
+                            ..*member
+                        },
+                    ));
                 }
                 if *role == Role::Owner
                     && let Some(member) = self.get(actor)
                 {
-                    delta.upsert.push((actor.clone(), Member { role: Role::Admin, ..*member }));
+                    delta.upsert.push((
+                        actor.clone(),
+                        Member {
+                            role: Role::Admin,
+                            ..*member
+                        },
+                    ));
                 }
             }
         }
@@ -344,6 +396,9 @@ impl Marks {
     #[must_use]
     pub fn max(self, other: Self) -> Self {
         let seen = self.seen.max(other.seen);
-        Self { seen, delivered: self.delivered.max(other.delivered).max(seen) }
+        Self {
+            seen,
+            delivered: self.delivered.max(other.delivered).max(seen),
+        }
     }
 }

@@ -86,7 +86,10 @@ impl Message {
     /// A message that is this text.
     #[must_use]
     pub fn text(text: impl Into<String>) -> Self {
-        Self { text: text.into(), ..Self::default() }
+        Self {
+            text: text.into(),
+            ..Self::default()
+        }
     }
 
     /// Makes it an answer to another message.
@@ -113,9 +116,16 @@ impl Message {
     fn validate(&self) -> Result<(), Error> {
         within("text", self.text.len(), MAX_TEXT_BYTES)?;
         within("mentions", self.mentions.len(), MAX_MENTIONS)?;
-        within("metadata", self.metadata.as_ref().map_or(0, String::len), MAX_METADATA_BYTES)?;
+        within(
+            "metadata",
+            self.metadata.as_ref().map_or(0, String::len),
+            MAX_METADATA_BYTES,
+        )?;
         if self.text.is_empty() && self.metadata.is_none() {
-            return Err(Error::new(ErrorKind::Invalid, "a message needs a text or metadata"));
+            return Err(Error::new(
+                ErrorKind::Invalid,
+                "a message needs a text or metadata",
+            ));
         }
         Ok(())
     }
@@ -149,7 +159,10 @@ pub(crate) fn within(what: &str, size: usize, limit: usize) -> Result<(), Error>
     if size <= limit {
         Ok(())
     } else {
-        Err(Error::new(ErrorKind::TooLarge, format!("{what}: {size} is over the limit of {limit}")))
+        Err(Error::new(
+            ErrorKind::TooLarge,
+            format!("{what}: {size} is over the limit of {limit}"),
+        ))
     }
 }
 
@@ -163,7 +176,10 @@ impl Body {
             Self::Message(message) | Self::Edit { message, .. } => message.validate(),
             Self::React { reaction, .. } | Self::Unreact { reaction, .. } => {
                 if reaction.is_empty() {
-                    return Err(Error::new(ErrorKind::Invalid, "a reaction must not be empty"));
+                    return Err(Error::new(
+                        ErrorKind::Invalid,
+                        "a reaction must not be empty",
+                    ));
                 }
                 within("reaction", reaction.len(), MAX_REACTION_BYTES)
             }
@@ -171,7 +187,10 @@ impl Body {
             Self::Members { change, .. } => change.validate(),
             Self::Opaque(payload) => {
                 if payload.is_empty() {
-                    return Err(Error::new(ErrorKind::Invalid, "a payload must not be empty"));
+                    return Err(Error::new(
+                        ErrorKind::Invalid,
+                        "a payload must not be empty",
+                    ));
                 }
                 within("payload", payload.len(), MAX_OPAQUE_BYTES)
             }

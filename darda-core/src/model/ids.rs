@@ -196,13 +196,21 @@ impl ConversationId {
     #[must_use]
     pub fn direct(a: &UserId, b: &UserId) -> Self {
         let (first, second) = if a <= b { (a, b) } else { (b, a) };
-        Self(derive([b"direct", first.as_str().as_bytes(), second.as_str().as_bytes()]))
+        Self(derive([
+            b"direct",
+            first.as_str().as_bytes(),
+            second.as_str().as_bytes(),
+        ]))
     }
 
     /// The group that this creator makes with this client id.
     #[must_use]
     pub fn group(creator: &UserId, client_id: &ClientId) -> Self {
-        Self(derive([b"group", creator.as_str().as_bytes(), client_id.as_str().as_bytes()]))
+        Self(derive([
+            b"group",
+            creator.as_str().as_bytes(),
+            client_id.as_str().as_bytes(),
+        ]))
     }
 
     /// The shard of this conversation, below [`SHARDS`](super::limits::SHARDS). Stable: stored data
@@ -217,7 +225,11 @@ impl EntryId {
     /// The entry of this send.
     #[must_use]
     pub fn derive(conversation: ConversationId, sender: &UserId, client_id: &ClientId) -> Self {
-        Self(derive([&conversation.0, sender.as_str().as_bytes(), client_id.as_str().as_bytes()]))
+        Self(derive([
+            &conversation.0,
+            sender.as_str().as_bytes(),
+            client_id.as_str().as_bytes(),
+        ]))
     }
 }
 
@@ -294,15 +306,24 @@ mod tests {
     #[test]
     fn a_direct_conversation_has_one_id_whoever_opens_it() {
         let (a, b) = (user("alice"), user("bob"));
-        assert_eq!(ConversationId::direct(&a, &b), ConversationId::direct(&b, &a));
-        assert_ne!(ConversationId::direct(&a, &b), ConversationId::direct(&a, &user("bo")));
+        assert_eq!(
+            ConversationId::direct(&a, &b),
+            ConversationId::direct(&b, &a)
+        );
+        assert_ne!(
+            ConversationId::direct(&a, &b),
+            ConversationId::direct(&a, &user("bo"))
+        );
     }
 
     #[test]
     fn parts_of_an_id_do_not_run_into_each_other() {
         let (a, bc) = (user("a"), user("bc"));
         let (ab, c) = (user("ab"), user("c"));
-        assert_ne!(ConversationId::direct(&a, &bc), ConversationId::direct(&ab, &c));
+        assert_ne!(
+            ConversationId::direct(&a, &bc),
+            ConversationId::direct(&ab, &c)
+        );
     }
 
     #[test]

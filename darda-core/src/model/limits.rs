@@ -33,6 +33,8 @@ pub const MAX_PAGE: usize = 200;
 pub const DEFAULT_PAGE: usize = 50;
 /// Conversations that one resume names. More: `too_large`.
 pub const MAX_RESUME: usize = 1_000;
+/// Entries that one resume answers with, roughly; conversations beyond it are answered by a gap.
+pub const MAX_RESUME_ENTRIES: usize = 4_000;
 /// Conversations of one page of a user's list. A higher request is cut to this.
 pub const MAX_LIST_PAGE: usize = 100;
 /// Members that one presence request answers for. Of a larger conversation, the first ones.

@@ -99,11 +99,41 @@ mod tests {
             (Action::Remove(Member), [no, no, yes, yes]),
             (Action::Remove(Admin), [no, no, no, yes]),
             (Action::Remove(Owner), [no, no, no, no]),
-            (Action::SetRole { from: Member, to: Admin }, [no, no, no, yes]),
-            (Action::SetRole { from: Admin, to: Member }, [no, no, no, yes]),
-            (Action::SetRole { from: Member, to: Owner }, [no, no, no, yes]),
-            (Action::SetRole { from: Admin, to: Owner }, [no, no, no, yes]),
-            (Action::SetRole { from: Owner, to: Member }, [no, no, no, no]),
+            (
+                Action::SetRole {
+                    from: Member,
+                    to: Admin,
+                },
+                [no, no, no, yes],
+            ),
+            (
+                Action::SetRole {
+                    from: Admin,
+                    to: Member,
+                },
+                [no, no, no, yes],
+            ),
+            (
+                Action::SetRole {
+                    from: Member,
+                    to: Owner,
+                },
+                [no, no, no, yes],
+            ),
+            (
+                Action::SetRole {
+                    from: Admin,
+                    to: Owner,
+                },
+                [no, no, no, yes],
+            ),
+            (
+                Action::SetRole {
+                    from: Owner,
+                    to: Member,
+                },
+                [no, no, no, no],
+            ),
             (Action::Leave, [no, yes, yes, yes]),
         ];
         for (action, expected) in table {

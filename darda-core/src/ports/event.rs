@@ -26,13 +26,19 @@ impl Event {
     /// An event that is not encoded yet.
     #[must_use]
     pub fn new(body: EventBody) -> Self {
-        Self(Arc::new(Shared { body, encoded: OnceLock::new() }))
+        Self(Arc::new(Shared {
+            body,
+            encoded: OnceLock::new(),
+        }))
     }
 
     /// An event with the encoding that its origin made.
     #[must_use]
     pub fn with_encoding(body: EventBody, encoded: Bytes) -> Self {
-        Self(Arc::new(Shared { body, encoded: OnceLock::from(encoded) }))
+        Self(Arc::new(Shared {
+            body,
+            encoded: OnceLock::from(encoded),
+        }))
     }
 
     /// What happened.

@@ -103,7 +103,10 @@ impl Head {
             (Some(a), Some(b)) => Some(if a.position >= b.position { a } else { b }),
             (a, b) => a.or(b),
         };
-        Self { position: self.position.max(other.position), last_message }
+        Self {
+            position: self.position.max(other.position),
+            last_message,
+        }
     }
 }
 

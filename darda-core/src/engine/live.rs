@@ -1,0 +1,202 @@
+//! Events on their way to the sessions of this node.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt;
+use tokio::time::Instant;
+
+use super::hub::{Followup, Hub};
+use super::node::{Backoff, Node};
+use super::registered::SessionCore;
+use crate::model::{ConversationId, Epoch, Members};
+use crate::ports::{Audience, EventBody, LiveEvent};
+
+/// How long an entry waits for one before it that is on its way.
+const HOLD: Duration = Duration::from_millis(50);
+/// Loads that find no such conversation, before it is believed.
+const MAX_UNKNOWN: usize = 8;
+
+impl Node {
+    /// Hands an event to those of its audience who are here.
+    pub(crate) fn deliver(self: &Arc<Self>, event: LiveEvent) {
+        match &event.audience {
+            Audience::Members {
+                conversation,
+                epoch,
+            } => {
+                let epoch = *epoch;
+                let hub = self.hubs.lock().get(conversation).cloned();
+                if let Some(hub) = hub {
+                    let followup = hub.deliver(event, epoch, &self.instruments);
+                    self.follow_up(&hub, followup);
+                }
+            }
+            Audience::Users(users) => {
+                let sessions = users.iter().flat_map(|user| self.sessions.of(user));
+                if let EventBody::Joined { conversation } = event.event.body() {
+                    if sessions.count() > 0 {
+                        self.reload(*conversation);
+                    }
+                } else {
+                    sessions.for_each(|session| {
+                        session.tell(event.event.clone(), &self.instruments);
+                    });
+                }
+            }
+            Audience::Blocks(a, b) => self.forget_blocks(a, b),
+        }
+    }
+
+    pub(crate) fn follow_up(self: &Arc<Self>, hub: &Arc<Hub>, followup: Followup) {
+        let (node, hub) = (self.clone(), hub.clone());
+        match followup {
+            Followup::None => {}
+            Followup::Reload => self.spawn(async move { node.load_for(hub).await }),
+            Followup::Release => self.spawn(async move {
+                tokio::time::sleep(HOLD).await;
+                hub.release(&node.instruments);
+            }),
+        }
+    }
+
+    /// Finds out anew who of a conversation's members is here.
+    pub(crate) fn reload(self: &Arc<Self>, conversation: ConversationId) {
+        let hub = self
+            .hubs
+            .lock()
+            .entry(conversation)
+            .or_insert_with(|| Arc::new(Hub::new(conversation, Epoch::default())))
+            .clone();
+        let followup = hub.start_reload();
+        self.follow_up(&hub, followup);
+    }
+
+    /// Takes over members that were just loaded or made.
+    pub(crate) fn renew(self: &Arc<Self>, members: &Members) {
+        let hub = self
+            .hubs
+            .lock()
+            .entry(members.conversation)
+            .or_insert_with(|| Arc::new(Hub::new(members.conversation, Epoch::default())))
+            .clone();
+        let followup = self.renew_hub(&hub, members);
+        self.follow_up(&hub, followup);
+    }
+
+    fn renew_hub(&self, hub: &Arc<Hub>, members: &Members) -> Followup {
+        let mut hubs = self.hubs.lock();
+        if !hubs
+            .get(&hub.conversation)
+            .is_some_and(|known| Arc::ptr_eq(known, hub))
+        {
+            return Followup::None;
+        }
+        let renewed = hub.renew(members, |user| self.sessions.of(user), &self.instruments);
+        for session in &renewed.joined {
+            session.remember(hub.conversation);
+        }
+        if hub.is_empty() {
+            hubs.remove(&hub.conversation);
+            return Followup::None;
+        }
+        renewed.followup
+    }
+
+    async fn load_for(self: Arc<Self>, hub: Arc<Hub>) {
+        let mut backoff = Backoff::new();
+        let mut unknown = 0;
+        loop {
+            match self.bounded(self.load_members(hub.conversation)).await {
+                Ok(Some(members)) => match self.renew_hub(&hub, &members) {
+                    Followup::Reload => {}
+                    followup => return self.follow_up(&hub, followup),
+                },
+                Ok(None) => {
+                    unknown += 1;
+                    if unknown > MAX_UNKNOWN {
+                        return self.disband(&hub);
+                    }
+                }
+                Err(error) => {
+                    tracing::debug!(conversation = %hub.conversation, %error, "members not loaded");
+                }
+            }
+            let known = self.hubs.lock().get(&hub.conversation).cloned();
+            if !known.is_some_and(|known| Arc::ptr_eq(&known, &hub))
+                || !self.pause(backoff.next()).await
+            {
+                return;
+            }
+        }
+    }
+
+    fn disband(&self, hub: &Arc<Hub>) {
+        let mut hubs = self.hubs.lock();
+        hub.disband(&self.instruments);
+        if hubs
+            .get(&hub.conversation)
+            .is_some_and(|known| Arc::ptr_eq(known, hub))
+        {
+            hubs.remove(&hub.conversation);
+        }
+    }
+
+    /// Takes an ended session out of everything.
+    pub(crate) fn end_session(&self, session: &SessionCore) {
+        let mut hubs = self.hubs.lock();
+        session.queue.close();
+        self.sessions.remove(session);
+        for conversation in session.conversations() {
+            if hubs
+                .get(&conversation)
+                .is_some_and(|hub| hub.unsubscribe(&session.id))
+            {
+                hubs.remove(&conversation);
+            }
+        }
+        self.instruments.sessions.set(self.sessions.len() as f64);
+    }
+}
+
+/// Receives what other nodes send.
+pub(crate) async fn run(node: Arc<Node>) {
+    let mut backoff = Backoff::new();
+    loop {
+        match node
+            .bounded(node.ports.broker.subscribe(node.id.clone()))
+            .await
+        {
+            Ok(mut stream) => {
+                // Whatever was sent in between is lost: the heads say what.
+                let now = Instant::now();
+                node.sessions
+                    .all()
+                    .iter()
+                    .for_each(|session| session.pulse_at(now));
+                loop {
+                    let batch = tokio::select! {
+                        biased;
+                        () = node.stop.cancelled() => return,
+                        batch = stream.next() => batch,
+                    };
+                    match batch {
+                        Some(Ok(events)) => {
+                            backoff.reset();
+                            events.into_iter().for_each(|event| node.deliver(event));
+                        }
+                        Some(Err(error)) => {
+                            tracing::warn!(%error, "live events end");
+                            break;
+                        }
+                        None => break,
+                    }
+                }
+            }
+            Err(error) => tracing::warn!(%error, "no live events from other nodes"),
+        }
+        if !node.pause(backoff.next()).await {
+            return;
+        }
+    }
+}

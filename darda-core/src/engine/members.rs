@@ -1,0 +1,209 @@
+//! Who is a member: a copy of each conversation's members, and when it may be believed.
+//!
+//! The copy's epoch decides: whoever appends or reads compares it with the log's epoch in the cache
+//! and loads the members again if that is another.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::node::Node;
+use super::registered::SessionCore;
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::limits::MAX_CONVERSATIONS_PER_USER;
+use crate::model::{Body, ConversationId, ConversationKind, Entry, EntryId, Members, UserId};
+
+/// How long it is remembered whether one user blocks another, if no node says otherwise.
+const BLOCKS_TTL: Duration = Duration::from_secs(10);
+
+impl Node {
+    /// The copy, if there is one.
+    pub(crate) fn remembered(&self, conversation: ConversationId) -> Option<Arc<Members>> {
+        self.members.lock().get(&conversation).cloned()
+    }
+
+    /// Loads the members: as the store has them, with the changes that are on their way there.
+    pub(crate) async fn load_members(
+        &self,
+        conversation: ConversationId,
+    ) -> Result<Option<Arc<Members>>> {
+        self.instruments.reloads.increment(1);
+        // First what is on its way, then what has arrived: nothing is between them. Without the
+        // cache, what the store has is what was acknowledged.
+        let changes = match self.ports.cache.changes(conversation).await {
+            Ok(changes) => changes,
+            Err(error) if error.is_transient() => Vec::new(),
+            Err(error) => return Err(error),
+        };
+        let stored = self.ports.store.members(conversation).await?;
+        let known = stored.is_some();
+        let mut members = stored.unwrap_or_else(|| Members::nobody(conversation));
+        for entry in changes {
+            if let Body::Members { base, change } = &entry.body
+                && *base == members.epoch
+                && members.kind == ConversationKind::Group
+            {
+                members = members.with(&members.delta(&entry.sender, change, entry.epoch));
+            }
+        }
+        if !known && members.list.is_empty() {
+            self.members.lock().pop(&conversation);
+            return Ok(None);
+        }
+        let members = Arc::new(members);
+        self.remember_members(&members);
+        Ok(Some(members))
+    }
+
+    pub(crate) fn remember_members(&self, members: &Arc<Members>) {
+        let replaced = self
+            .members
+            .lock()
+            .put(members.conversation, members.clone());
+        if replaced.is_none_or(|before| before.epoch != members.epoch) {
+            self.routes.forget(members.conversation);
+        }
+    }
+
+    /// The members, loaded now, if the user is one.
+    pub(crate) async fn members_for(
+        &self,
+        conversation: ConversationId,
+        user: &UserId,
+    ) -> Result<Arc<Members>> {
+        match self.load_members(conversation).await? {
+            Some(members) if members.get(user).is_some() => Ok(members),
+            _ => Err(Error::not_found()),
+        }
+    }
+
+    /// The copy, or else the members as loaded now, if the user is one; and whether it was loaded
+    /// now.
+    pub(crate) async fn copy_for(
+        &self,
+        conversation: ConversationId,
+        user: &UserId,
+    ) -> Result<(Arc<Members>, bool)> {
+        match self.remembered(conversation) {
+            Some(members) if members.get(user).is_some() => Ok((members, false)),
+            _ => Ok((self.members_for(conversation, user).await?, true)),
+        }
+    }
+
+    /// Members whose epoch the cache confirms, if the user is one.
+    pub(crate) async fn confirmed_for(
+        &self,
+        conversation: ConversationId,
+        user: &UserId,
+    ) -> Result<Arc<Members>> {
+        let (members, fresh) = self.copy_for(conversation, user).await?;
+        if fresh || members.kind == ConversationKind::Direct {
+            return Ok(members);
+        }
+        let epochs = self.ports.cache.epochs(vec![conversation]).await?;
+        if epochs.first().copied().flatten() == Some(members.epoch) {
+            Ok(members)
+        } else {
+            self.members_for(conversation, user).await
+        }
+    }
+
+    /// Refuses what blocked users say to each other.
+    pub(crate) async fn check_blocks(&self, members: &Members, user: &UserId) -> Result<()> {
+        match members.peer(user) {
+            Some(peer) if peer != user => self.check_block(user, peer).await,
+            _ => Ok(()),
+        }
+    }
+
+    pub(crate) async fn check_block(&self, a: &UserId, b: &UserId) -> Result<()> {
+        let pair = if a <= b {
+            (a.clone(), b.clone())
+        } else {
+            (b.clone(), a.clone())
+        };
+        let known = self.blocks.lock().get(&pair).copied();
+        let blocked = match known {
+            Some((blocked, until)) if Instant::now() < until => blocked,
+            stale => {
+                let answer = self.ports.store.blocked_between(a.clone(), b.clone()).await;
+                match (answer, stale) {
+                    (Ok(blocked), _) => {
+                        let until = Instant::now() + BLOCKS_TTL;
+                        self.blocks.lock().put(pair, (blocked, until));
+                        blocked
+                    }
+                    // While the store is away, sends go on by what was known last.
+                    (Err(error), Some((blocked, _))) if error.is_transient() => blocked,
+                    (Err(error), _) => return Err(error),
+                }
+            }
+        };
+        if blocked {
+            return Err(Error::new(
+                ErrorKind::Blocked,
+                "one of you has blocked the other",
+            ));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn forget_blocks(&self, a: &UserId, b: &UserId) {
+        let pair = if a <= b {
+            (a.clone(), b.clone())
+        } else {
+            (b.clone(), a.clone())
+        };
+        self.blocks.lock().pop(&pair);
+    }
+
+    /// Refuses one conversation too many.
+    pub(crate) async fn check_room(&self, user: &UserId) -> Result<()> {
+        let memberships = self.ports.store.memberships(user.clone()).await?;
+        if memberships.len() >= MAX_CONVERSATIONS_PER_USER {
+            return Err(Error::new(
+                ErrorKind::LimitReached,
+                format!("{user} is in {MAX_CONVERSATIONS_PER_USER} conversations already"),
+            ));
+        }
+        Ok(())
+    }
+
+    /// One entry by its id, wherever it is.
+    pub(crate) async fn find_entry(
+        &self,
+        conversation: ConversationId,
+        id: EntryId,
+    ) -> Result<Option<Arc<Entry>>> {
+        match self.ports.cache.find(conversation, id).await? {
+            Some(entry) => Ok(Some(entry)),
+            None => self.ports.store.find(conversation, id).await,
+        }
+    }
+
+    /// Makes a session a receiver of a conversation's events.
+    pub(crate) fn subscribe(
+        self: &Arc<Self>,
+        session: &Arc<SessionCore>,
+        conversation: ConversationId,
+        visible_from: crate::model::Position,
+        epoch: crate::model::Epoch,
+    ) -> bool {
+        if session.queue.is_closed() {
+            return false;
+        }
+        let (hub, new, followup) = {
+            let mut hubs = self.hubs.lock();
+            let hub = hubs
+                .entry(conversation)
+                .or_insert_with(|| Arc::new(super::hub::Hub::new(conversation, epoch)))
+                .clone();
+            let (new, followup) = hub.subscribe(session, visible_from, epoch);
+            session.remember(conversation);
+            (hub, new, followup)
+        };
+        self.follow_up(&hub, followup);
+        new
+    }
+}

@@ -1,0 +1,44 @@
+//! The chat engine over the four ports.
+//!
+//! | file | what it does |
+//! |---|---|
+//! | `chat`, `session` | the surface |
+//! | `node` | what the tasks and sessions of a node share |
+//! | `send`, `changes` | entries and membership changes on their way in |
+//! | `handover`, `publish` | batches to the broker: durable, and live |
+//! | `live`, `hub`, `queue` | events on their way to sessions |
+//! | `log`, `reading` | attach, history, resume, the list of conversations |
+//! | `members` | who may see what |
+//! | `writer`, `relocation`, `reaper` | entries on their way to the store |
+//! | `receipts`, `pulse`, `registrar` | marks; heads and leases; sessions in the registry |
+
+mod changes;
+mod chat;
+mod handover;
+mod hub;
+mod live;
+mod log;
+mod members;
+mod node;
+mod options;
+mod publish;
+mod pulse;
+mod queue;
+mod reading;
+mod reaper;
+mod receipts;
+mod registered;
+mod registrar;
+mod relocation;
+mod send;
+mod session;
+mod surface;
+mod writer;
+
+pub use chat::{Chat, Ports};
+pub use options::{Encoder, Options, Rate, Roles};
+pub use session::Session;
+pub use surface::{
+    Ack, Attached, CatchUp, ConversationSummary, Mark, Page, Pending, PortHealth, SendRequest,
+    Unread,
+};

@@ -1,0 +1,156 @@
+//! The live way to other nodes. It may lose: `prev` and heads show what is missing.
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::Duration;
+
+use lru::LruCache;
+use parking_lot::Mutex;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use super::node::Node;
+use crate::model::limits::SMALL_CONVERSATION;
+use crate::model::{ConversationId, NodeId, UserId};
+use crate::ports::{LiveEvent, Publication, Route};
+
+const MAX_BATCH: usize = 1000;
+
+/// An event for other nodes.
+#[derive(Debug)]
+pub(crate) struct Outgoing {
+    event: LiveEvent,
+    to: To,
+}
+
+/// Whose nodes an event is for.
+#[derive(Debug, Clone)]
+pub(crate) enum To {
+    /// Those of a conversation's members, as far as this node knows them.
+    Conversation(ConversationId),
+    /// Those of these users.
+    Users(Vec<UserId>),
+    /// All.
+    All,
+}
+
+/// The nodes of conversations' members, remembered for a moment.
+#[derive(Debug)]
+pub(crate) struct Routes {
+    known: Mutex<LruCache<ConversationId, (Arc<[NodeId]>, Instant)>>,
+    ttl: Duration,
+}
+
+impl Routes {
+    pub(crate) fn new(size: NonZeroUsize, ttl: Duration) -> Self {
+        Self {
+            known: Mutex::new(LruCache::new(size)),
+            ttl,
+        }
+    }
+
+    fn get(&self, conversation: ConversationId) -> Option<Arc<[NodeId]>> {
+        let mut known = self.known.lock();
+        let (nodes, until) = known.get(&conversation)?;
+        (Instant::now() < *until).then(|| nodes.clone())
+    }
+
+    fn put(&self, conversation: ConversationId, nodes: Arc<[NodeId]>) {
+        self.known
+            .lock()
+            .put(conversation, (nodes, Instant::now() + self.ttl));
+    }
+
+    pub(crate) fn forget(&self, conversation: ConversationId) {
+        self.known.lock().pop(&conversation);
+    }
+}
+
+impl Node {
+    /// Sends an event to other nodes, if there are any to send it to.
+    pub(crate) fn publish(&self, event: LiveEvent, to: To) {
+        if let To::Conversation(conversation) = &to
+            && self
+                .routes
+                .get(*conversation)
+                .is_some_and(|nodes| nodes.is_empty())
+        {
+            return;
+        }
+        if self.outgoing.try_send(Outgoing { event, to }).is_err() {
+            self.instruments.publish_drops.increment(1);
+        }
+    }
+
+    /// Other nodes that an event is for; `None` if there are none.
+    async fn route(&self, to: To) -> Option<Route> {
+        let all = || Some(Route::AllBut(self.id.clone()));
+        let users = match to {
+            To::All => return all(),
+            To::Users(users) if users.len() > SMALL_CONVERSATION => return all(),
+            To::Users(users) => users,
+            To::Conversation(conversation) => {
+                if let Some(nodes) = self.routes.get(conversation) {
+                    return (!nodes.is_empty()).then_some(Route::Nodes(nodes));
+                }
+                let Some(members) = self.remembered(conversation) else {
+                    return all();
+                };
+                if members.list.len() > SMALL_CONVERSATION {
+                    return all();
+                }
+                let users = members.list.keys().cloned().collect();
+                let nodes = self.other_nodes(users).await?;
+                self.routes.put(conversation, nodes.clone());
+                return (!nodes.is_empty()).then_some(Route::Nodes(nodes));
+            }
+        };
+        let nodes = self.other_nodes(users).await?;
+        (!nodes.is_empty()).then_some(Route::Nodes(nodes))
+    }
+
+    /// `None` if the registry does not answer.
+    async fn other_nodes(&self, users: Vec<UserId>) -> Option<Arc<[NodeId]>> {
+        match self.bounded(self.ports.registry.nodes_of(users)).await {
+            Ok(nodes) => Some(nodes.into_iter().filter(|node| *node != self.id).collect()),
+            Err(error) => {
+                tracing::debug!(%error, "no route for a live event");
+                self.instruments.publish_drops.increment(1);
+                None
+            }
+        }
+    }
+}
+
+pub(crate) async fn run(node: Arc<Node>, mut inbox: mpsc::Receiver<Outgoing>) {
+    let mut batch = Vec::new();
+    loop {
+        tokio::select! {
+            biased;
+            count = inbox.recv_many(&mut batch, MAX_BATCH) => if count == 0 { return },
+            () = node.stop.cancelled() => {
+                inbox.close();
+                if inbox.recv_many(&mut batch, MAX_BATCH).await == 0 {
+                    return;
+                }
+            }
+        }
+        node.instruments.publish_depth.set(batch.len() as f64);
+        let mut publications = Vec::with_capacity(batch.len());
+        for Outgoing { event, to } in batch.drain(..) {
+            if let Some(route) = node.route(to).await {
+                if let Some(encoder) = &node.options.encoder {
+                    event.event.encoded(|body| (encoder.0)(body));
+                }
+                publications.push(Publication { route, event });
+            }
+        }
+        let count = publications.len() as u64;
+        if count > 0
+            && let Err(error) = node.bounded(node.ports.broker.publish(publications)).await
+        {
+            tracing::debug!(%error, count, "live events dropped");
+            node.instruments.publish_drops.increment(count);
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! What a node does now and then: it renews its lease, and tells each session the heads of its
+//! conversations, so that one that is connected but deaf finds out.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use futures::StreamExt;
+use tokio::time::Instant;
+
+use super::node::Node;
+use super::registered::SessionCore;
+use crate::error::Result;
+use crate::ports::{EventBody, Lease};
+
+const TICK: Duration = Duration::from_millis(250);
+/// After a pulse that failed.
+const RETRY: Duration = Duration::from_secs(1);
+const AT_ONCE: usize = 16;
+const REGISTER_BATCH: usize = 1000;
+
+pub(crate) async fn renew_lease(node: Arc<Node>) {
+    let every = node.ports.registry.lease() / 3;
+    loop {
+        let lease = node
+            .bounded(node.ports.registry.renew(node.id.clone()))
+            .await;
+        let missing = match lease {
+            Ok(Lease::Forgotten) => true,
+            Ok(Lease::Held) => node.unregistered.load(Ordering::Relaxed),
+            Err(error) => {
+                tracing::warn!(%error, "the node's lease is not renewed");
+                false
+            }
+        };
+        if missing {
+            node.unregistered.store(false, Ordering::Relaxed);
+            if let Err(error) = register_all(&node).await {
+                tracing::warn!(%error, "sessions are not registered");
+                node.unregistered.store(true, Ordering::Relaxed);
+            }
+        }
+        node.tidy_rates();
+        let wait = if node.unregistered.load(Ordering::Relaxed) {
+            RETRY.min(every)
+        } else {
+            every
+        };
+        if !node.pause(wait).await {
+            return;
+        }
+    }
+}
+
+async fn register_all(node: &Arc<Node>) -> Result<()> {
+    for sessions in node.sessions.all().chunks(REGISTER_BATCH) {
+        let batch = sessions
+            .iter()
+            .map(|session| (session.user.clone(), session.id.clone()))
+            .collect();
+        node.bounded(node.ports.registry.register(node.id.clone(), batch))
+            .await?;
+        // One that ended meanwhile must not stay.
+        for session in sessions.iter().filter(|session| session.queue.is_closed()) {
+            let _ = node
+                .unregister
+                .try_send((session.user.clone(), session.id.clone()));
+        }
+    }
+    Ok(())
+}
+
+pub(crate) async fn run(node: Arc<Node>) {
+    while node.pause(TICK).await {
+        let now = Instant::now();
+        let every = node.options.heads_every;
+        let due: Vec<_> = node
+            .sessions
+            .all()
+            .into_iter()
+            .filter(|session| session.take_pulse(now, every))
+            .collect();
+        futures::stream::iter(due)
+            .for_each_concurrent(AT_ONCE, |session| {
+                let node = &node;
+                async move {
+                    if let Err(error) = node.bounded(pulse(node, &session)).await {
+                        tracing::debug!(session = ?session.id, %error, "no pulse");
+                        session.pulse_at(Instant::now() + RETRY);
+                    }
+                }
+            })
+            .await;
+    }
+}
+
+async fn pulse(node: &Arc<Node>, session: &Arc<SessionCore>) -> Result<()> {
+    let before = session.conversations();
+    let memberships = node.ports.store.memberships(session.user.clone()).await?;
+    let current: BTreeSet<_> = memberships
+        .iter()
+        .map(|membership| membership.conversation)
+        .collect();
+    for gone in before.difference(&current) {
+        node.reload(*gone);
+    }
+    for membership in &memberships {
+        let conversation = membership.conversation;
+        if !before.contains(&conversation)
+            && node.subscribe(
+                session,
+                conversation,
+                membership.member.visible_from,
+                membership.epoch,
+            )
+        {
+            session.tell(EventBody::Joined { conversation }.into(), &node.instruments);
+        }
+    }
+    let heads: Vec<_> = node
+        .with_heads(memberships)
+        .await
+        .into_iter()
+        .filter_map(|(membership, head)| Some((membership.conversation, head?.position)))
+        .collect();
+    if !heads.is_empty() {
+        session.tell(EventBody::Heads { heads }.into(), &node.instruments);
+    }
+    Ok(())
+}

@@ -1,0 +1,247 @@
+//! Reading a log: what the cache holds of it joined with what the store holds.
+//!
+//! The cache is read first: what leaves its outbox afterwards is in the store by then, so that
+//! nothing falls between the two. The store is left out where `prev` proves that the window alone is
+//! whole.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+
+use super::node::Node;
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::{ConversationId, ConversationKind, Entry, Members, Position, UserId};
+use crate::ports::{Range, Recent};
+
+/// Attempts at a reading that membership changes overtake.
+const MAX_ATTEMPTS: usize = 4;
+
+/// A stretch of a log.
+#[derive(Debug)]
+pub(crate) struct Reading {
+    /// Ascending.
+    pub(crate) entries: Vec<Arc<Entry>>,
+    /// Whether there is more in the range's direction.
+    pub(crate) more: bool,
+    /// What could not be read: after the one position, before the other.
+    pub(crate) missing: Option<(Position, Option<Position>)>,
+    pub(crate) head: Option<Position>,
+    pub(crate) stale: bool,
+}
+
+impl Node {
+    /// Reads what a user may see of a stretch: at most `limit` entries nearest to the end point.
+    pub(crate) async fn read(
+        &self,
+        conversation: ConversationId,
+        user: &UserId,
+        asked: Range,
+        limit: usize,
+    ) -> Result<Reading> {
+        for _ in 0..MAX_ATTEMPTS {
+            let (copy, _) = self.copy_for(conversation, user).await?;
+            let visible_from = visible_from(&copy, user)?;
+            let range = clamp(asked, visible_from);
+            let recent = match self
+                .ports
+                .cache
+                .recent(conversation, range, limit + 1)
+                .await
+            {
+                Ok(recent) => Some(recent),
+                Err(error) if error.is_transient() => None,
+                Err(error) => return Err(error),
+            };
+            let confirmed = copy.kind == ConversationKind::Direct
+                || recent.as_ref().and_then(|recent| recent.epoch) == Some(copy.epoch);
+            let members = if confirmed {
+                copy
+            } else {
+                self.members_for(conversation, user).await?
+            };
+            if self::visible_from(&members, user)? != visible_from {
+                continue;
+            }
+            let mut reading = self.join(conversation, range, limit, recent).await?;
+            let newest = reading.entries.iter().map(|entry| entry.epoch).max();
+            if members.kind == ConversationKind::Group
+                && newest.is_some_and(|epoch| epoch > members.epoch)
+            {
+                // Appended after the membership that was checked: check again.
+                self.members_for(conversation, user).await?;
+                continue;
+            }
+            reading
+                .entries
+                .retain(|entry| entry.position >= visible_from);
+            let first = reading.entries.first();
+            if let (Range::Before(_), Some(first)) = (asked, first) {
+                reading.more &= first.position > visible_from;
+            }
+            return Ok(reading);
+        }
+        Err(Error::new(
+            ErrorKind::Conflict,
+            "the members change too fast, try again",
+        ))
+    }
+
+    async fn join(
+        &self,
+        conversation: ConversationId,
+        range: Range,
+        limit: usize,
+        recent: Option<Recent>,
+    ) -> Result<Reading> {
+        if let Some(recent) = &recent
+            && proven(range, limit, recent)
+        {
+            let mut entries = recent.entries.clone();
+            let more = entries.len() > limit;
+            range.cut(&mut entries, limit);
+            return Ok(Reading {
+                entries,
+                more,
+                missing: None,
+                head: recent.head,
+                stale: false,
+            });
+        }
+        let page = self.ports.store.page(conversation, range, limit + 1).await;
+        match (recent, page) {
+            (Some(recent), Ok(page)) => Ok(merge(range, limit, recent, page)),
+            (None, Ok(mut page)) => {
+                let more = page.len() > limit;
+                range.cut(&mut page, limit);
+                let last = page.last().map(|entry| entry.position);
+                let missing = match range {
+                    Range::After(cursor) => Some((last.unwrap_or(cursor), None)),
+                    Range::Before(_) => None,
+                };
+                Ok(Reading {
+                    entries: page,
+                    more,
+                    missing,
+                    head: None,
+                    stale: true,
+                })
+            }
+            (Some(recent), Err(error)) if error.is_transient() => {
+                recent_only(range, limit, recent).ok_or(error)
+            }
+            (_, Err(error)) => Err(error),
+        }
+    }
+}
+
+pub(crate) fn visible_from(members: &Members, user: &UserId) -> Result<Position> {
+    members
+        .get(user)
+        .map(|member| member.visible_from)
+        .ok_or_else(Error::not_found)
+}
+
+fn clamp(range: Range, visible_from: Position) -> Range {
+    match range {
+        Range::After(cursor) => {
+            Range::After(cursor.max(Position(visible_from.0.saturating_sub(1))))
+        }
+        Range::Before(_) => range,
+    }
+}
+
+/// Whether each entry names the one before it as its `prev`.
+fn chained(entries: &[Arc<Entry>]) -> bool {
+    entries
+        .windows(2)
+        .all(|pair| pair[1].prev == Some(pair[0].position))
+}
+
+/// Whether the cache's part is the whole.
+fn proven(range: Range, limit: usize, recent: &Recent) -> bool {
+    let entries = &recent.entries;
+    match range {
+        Range::After(cursor) => match entries.first() {
+            Some(first) => first.prev.is_some_and(|prev| prev <= cursor) && chained(entries),
+            None => recent.head.is_some_and(|head| head <= cursor),
+        },
+        Range::Before(_) => {
+            range == Range::NEWEST
+                && entries.len() > limit
+                && entries.last().map(|last| last.position) == recent.head
+                && chained(entries)
+        }
+    }
+}
+
+fn merge(range: Range, limit: usize, recent: Recent, page: Vec<Arc<Entry>>) -> Reading {
+    // Beyond the far end of a source that is full there may be more of it: what the other one holds
+    // there has holes.
+    let far_end = |entries: &[Arc<Entry>]| {
+        let end = match range {
+            Range::After(_) => entries.last(),
+            Range::Before(_) => entries.first(),
+        };
+        end.filter(|_| entries.len() > limit)
+            .map(|entry| entry.position)
+    };
+    let ends = [far_end(&recent.entries), far_end(&page)];
+    let more = ends.iter().any(Option::is_some);
+    let stored: HashSet<_> = page.iter().map(|entry| entry.id).collect();
+    let window = recent
+        .entries
+        .into_iter()
+        .filter(|entry| !stored.contains(&entry.id));
+    let joined: BTreeMap<_, _> = window
+        .chain(page)
+        .map(|entry| (entry.position, entry))
+        .collect();
+    let whole = |position: Position| {
+        ends.iter().flatten().all(|end| match range {
+            Range::After(_) => position <= *end,
+            Range::Before(_) => position >= *end,
+        })
+    };
+    let mut entries: Vec<_> = joined
+        .into_iter()
+        .filter(|(position, _)| whole(*position))
+        .map(|(_, entry)| entry)
+        .collect();
+    let more = more || entries.len() > limit;
+    range.cut(&mut entries, limit);
+    Reading {
+        entries,
+        more,
+        missing: None,
+        head: recent.head,
+        stale: false,
+    }
+}
+
+/// What can be said while the store is away; `None` if nothing.
+fn recent_only(range: Range, limit: usize, recent: Recent) -> Option<Reading> {
+    let mut entries = recent.entries;
+    if let Range::After(_) = range
+        && entries.len() > limit
+    {
+        // The newest are not among them: their beginning is of no use without what is before it.
+        entries.clear();
+    }
+    let start = (1..entries.len())
+        .rev()
+        .find(|at| entries[*at].prev != Some(entries[at - 1].position))
+        .unwrap_or(0);
+    entries.drain(..start);
+    Range::NEWEST.cut(&mut entries, limit);
+    let missing = match range {
+        Range::After(cursor) => Some((cursor, entries.first().map(|entry| entry.position))),
+        Range::Before(_) if range != Range::NEWEST || entries.is_empty() => return None,
+        Range::Before(_) => None,
+    };
+    Some(Reading {
+        entries,
+        more: true,
+        missing,
+        head: recent.head,
+        stale: false,
+    })
+}
