@@ -11,6 +11,8 @@ use crate::error::{Error, Result};
 use crate::model::{Body, ConversationId, Entry};
 use crate::ports::{Delivery, EventBody, Head, Inserted, Settled, Verdict};
 
+/// Attempts at giving verdicts before the stream is given up.
+const SETTLE_ATTEMPTS: usize = 3;
 /// After a batch of which something could not be stored.
 const AGAIN_PAUSE: Duration = Duration::from_millis(200);
 
@@ -30,7 +32,9 @@ pub(crate) async fn run(node: Arc<Node>) {
                 match batch {
                     Some(Ok(deliveries)) => {
                         backoff.reset();
-                        write(&node, deliveries).await;
+                        if !write(&node, deliveries).await {
+                            break;
+                        }
                     }
                     Some(Err(error)) => {
                         tracing::warn!(%error, "the writer's stream ends");
@@ -47,8 +51,9 @@ pub(crate) async fn run(node: Arc<Node>) {
     }
 }
 
-/// Writes a batch and settles it.
-async fn write(node: &Arc<Node>, deliveries: Vec<Delivery>) {
+/// Writes a batch and settles it. Returns whether the broker took the verdicts; if not, a new stream
+/// brings the deliveries again.
+async fn write(node: &Arc<Node>, deliveries: Vec<Delivery>) -> bool {
     node.instruments
         .writer_batch
         .record(deliveries.len() as f64);
@@ -73,14 +78,18 @@ async fn write(node: &Arc<Node>, deliveries: Vec<Delivery>) {
         // What comes back at once would keep both sides busy for nothing.
         node.pause(AGAIN_PAUSE).await;
     }
-    let settled = deliveries
+    let settled: Vec<_> = deliveries
         .iter()
         .map(|delivery| delivery.tag)
         .zip(verdicts)
         .collect();
-    if let Err(error) = node.bounded(node.ports.broker.settle(settled)).await {
-        tracing::debug!(%error, "verdicts lost: the entries come again");
+    for _ in 0..SETTLE_ATTEMPTS {
+        match node.bounded(node.ports.broker.settle(settled.clone())).await {
+            Ok(()) => return true,
+            Err(error) => tracing::debug!(%error, "the broker did not take verdicts"),
+        }
     }
+    false
 }
 
 /// Deliveries and their verdicts, `Again` until something else is known.
