@@ -262,6 +262,9 @@ impl Node {
             delta.base = *base;
             match self.ports.store.commit_members(delta).await? {
                 Commit::Committed | Commit::Repeat => {
+                    // What is in force stands in the log too, whatever becomes of cache and broker.
+                    // An entry whose position is taken is moved by the writer.
+                    self.ports.store.insert(vec![entry.clone()]).await?;
                     waiting.pop();
                 }
                 Commit::Conflict { .. } => return Ok(false),

@@ -49,6 +49,7 @@ impl Node {
             CatchUp::Gap {
                 before: Some(_), ..
             } => {}
+            CatchUp::Gap { .. } if cursor.is_none() => {}
             _ => {
                 if let Some(last) = attached.entries.last().map(|entry| entry.position) {
                     let hub = self.hubs.lock().get(&conversation).cloned();
@@ -152,8 +153,10 @@ impl Node {
         let limit = limit.min(MAX_PAGE);
         let reading = self.read(conversation, &session.user, range, limit).await?;
         match reading.missing {
-            // Without the store, a page after a position would have a hole.
-            Some(_) if !reading.stale => Err(Error::unavailable("the store does not answer")),
+            // A page with a hole is none.
+            Some(_) if !reading.stale => {
+                Err(Error::unavailable("a part of the page cannot be read now"))
+            }
             _ => Ok(Page {
                 entries: reading.entries,
                 more: reading.more,

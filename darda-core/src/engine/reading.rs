@@ -4,7 +4,7 @@
 //! nothing falls between the two. The store is left out where `prev` proves that the window alone is
 //! whole.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::node::Node;
@@ -185,33 +185,49 @@ fn merge(range: Range, limit: usize, recent: Recent, page: Vec<Arc<Entry>>) -> R
             .map(|entry| entry.position)
     };
     let ends = [far_end(&recent.entries), far_end(&page)];
-    let more = ends.iter().any(Option::is_some);
-    let stored: HashSet<_> = page.iter().map(|entry| entry.id).collect();
-    let window = recent
-        .entries
-        .into_iter()
-        .filter(|entry| !stored.contains(&entry.id));
-    let joined: BTreeMap<_, _> = window
-        .chain(page)
-        .map(|entry| (entry.position, entry))
-        .collect();
     let whole = |position: Position| {
         ends.iter().flatten().all(|end| match range {
             Range::After(_) => position <= *end,
             Range::Before(_) => position >= *end,
         })
     };
-    let mut entries: Vec<_> = joined
-        .into_iter()
-        .filter(|(position, _)| whole(*position))
-        .map(|(_, entry)| entry)
+    let stored: HashMap<_, _> = page
+        .iter()
+        .map(|entry| (entry.id, entry.position))
         .collect();
-    let more = more || entries.len() > limit;
+    // An entry at two positions: the writer is about to decide which one stands.
+    let undecided = recent
+        .entries
+        .iter()
+        .filter_map(|entry| Some((entry.position, *stored.get(&entry.id)?)))
+        .filter(|(cached, stored)| cached != stored)
+        .map(|(cached, stored)| cached.min(stored))
+        .min();
+    let window = recent.entries.into_iter();
+    let window = window.filter(|entry| !stored.contains_key(&entry.id));
+    let joined: BTreeMap<_, _> = window
+        .chain(page)
+        .map(|entry| (entry.position, entry))
+        .collect();
+    let mut entries: Vec<_> = joined
+        .into_values()
+        .filter(|entry| whole(entry.position))
+        .collect();
+    let mut more = ends.iter().any(Option::is_some) || entries.len() > limit;
     range.cut(&mut entries, limit);
+    let missing = undecided.map(|position| {
+        more = true;
+        if let Range::After(cursor) = range {
+            entries.retain(|entry| entry.position < position);
+            (entries.last().map_or(cursor, |last| last.position), None)
+        } else {
+            (Position(position.0.saturating_sub(1)), None)
+        }
+    });
     Reading {
         entries,
         more,
-        missing: None,
+        missing,
         head: recent.head,
         stale: false,
     }

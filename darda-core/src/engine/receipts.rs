@@ -83,8 +83,7 @@ impl Node {
                 "a mark cannot lie in the future",
             ));
         }
-        self.confirmed_for(conversation, &session.user)
-            .await?;
+        self.confirmed_for(conversation, &session.user).await?;
         let marks = match mark {
             Mark::Delivered(delivered) => Marks {
                 delivered,

@@ -84,7 +84,10 @@ async fn write(node: &Arc<Node>, deliveries: Vec<Delivery>) -> bool {
         .zip(verdicts)
         .collect();
     for _ in 0..SETTLE_ATTEMPTS {
-        match node.bounded(node.ports.broker.settle(settled.clone())).await {
+        match node
+            .bounded(node.ports.broker.settle(settled.clone()))
+            .await
+        {
             Ok(()) => return true,
             Err(error) => tracing::debug!(%error, "the broker did not take verdicts"),
         }
