@@ -1,7 +1,8 @@
 //! Reading a log: what the cache holds of it joined with what the store holds.
 //!
 //! The cache is read first: what leaves its outbox afterwards is in the store by then, so that
-//! nothing falls between the two. The store is left out where `prev` proves that the window alone is
+//! nothing falls between the two. What was appended after that is left out, since the store may have
+//! it before what is older. The store is left out where `prev` proves that the window alone is
 //! whole.
 
 use std::collections::{BTreeMap, HashMap};
@@ -61,7 +62,9 @@ impl Node {
             if self::visible_from(&members, user)? != visible_from {
                 continue;
             }
-            let mut reading = self.join(conversation, range, limit, recent).await?;
+            let Some(mut reading) = self.join(conversation, range, limit, recent).await? else {
+                continue;
+            };
             let newest = reading.entries.iter().map(|entry| entry.epoch).max();
             if members.kind == ConversationKind::Group
                 && newest.is_some_and(|epoch| epoch > members.epoch)
@@ -81,33 +84,45 @@ impl Node {
         }
         Err(Error::new(
             ErrorKind::Conflict,
-            "the members change too fast, try again",
+            "the conversation changes too fast, try again",
         ))
     }
 
+    /// `None` if the log was begun anew meanwhile: read again.
     async fn join(
         &self,
         conversation: ConversationId,
         range: Range,
         limit: usize,
-        recent: Option<Recent>,
-    ) -> Result<Reading> {
+        mut recent: Option<Recent>,
+    ) -> Result<Option<Reading>> {
         if let Some(recent) = &recent
             && proven(range, limit, recent)
         {
             let mut entries = recent.entries.clone();
             let more = entries.len() > limit;
             range.cut(&mut entries, limit);
-            return Ok(Reading {
+            return Ok(Some(Reading {
                 entries,
                 more,
                 missing: None,
                 head: recent.head,
                 stale: false,
-            });
+            }));
         }
         let page = self.ports.store.page(conversation, range, limit + 1).await;
-        match (recent, page) {
+        if recent.as_ref().is_some_and(|recent| recent.last.is_none())
+            && page.as_ref().is_ok_and(|page| !page.is_empty())
+        {
+            // If still nothing was appended, the page is not past the log's end.
+            match self.ports.cache.recent(conversation, range, 0).await {
+                Ok(now) if now.last.is_none() => {}
+                Ok(_) => return Ok(None),
+                Err(error) if error.is_transient() => recent = None,
+                Err(error) => return Err(error),
+            }
+        }
+        let reading = match (recent, page) {
             (Some(recent), Ok(page)) => Ok(merge(range, limit, recent, page)),
             (None, Ok(mut page)) => {
                 let more = page.len() > limit;
@@ -129,7 +144,8 @@ impl Node {
                 recent_only(range, limit, recent).ok_or(error)
             }
             (_, Err(error)) => Err(error),
-        }
+        };
+        reading.map(Some)
     }
 }
 
@@ -203,6 +219,7 @@ fn merge(range: Range, limit: usize, recent: Recent, page: Vec<Arc<Entry>>) -> R
         .filter(|(cached, stored)| cached != stored)
         .map(|(cached, stored)| cached.min(stored))
         .min();
+    let end = recent.last.unwrap_or(Position(u64::MAX));
     let window = recent.entries.into_iter();
     let window = window.filter(|entry| !stored.contains_key(&entry.id));
     let joined: BTreeMap<_, _> = window
@@ -211,7 +228,7 @@ fn merge(range: Range, limit: usize, recent: Recent, page: Vec<Arc<Entry>>) -> R
         .collect();
     let mut entries: Vec<_> = joined
         .into_values()
-        .filter(|entry| whole(entry.position))
+        .filter(|entry| whole(entry.position) && entry.position <= end)
         .collect();
     let mut more = ends.iter().any(Option::is_some) || entries.len() > limit;
     range.cut(&mut entries, limit);

@@ -96,11 +96,6 @@ impl Log {
         epoch
     }
 
-    /// `prev` of the next entry.
-    pub(super) fn prev(&self) -> Option<Position> {
-        self.begun.then_some(self.last)
-    }
-
     /// Takes a new entry in.
     pub(super) fn push(&mut self, entry: &Arc<Entry>, now: Instant) {
         self.last = entry.position;
@@ -175,6 +170,11 @@ impl Log {
         self.window.get(at)
     }
 
+    /// The newest position given in this incarnation, whether it stands or not.
+    pub(super) fn last_given(&self) -> Option<Position> {
+        self.begun.then_some(self.last)
+    }
+
     /// The newest position that stands, unless an earlier incarnation may have given a newer one.
     pub(super) fn head_position(&self) -> Option<Position> {
         self.head.filter(|_| self.begun)
@@ -189,7 +189,7 @@ impl Log {
     }
 
     /// Takes an entry out of window and memory. The outbox is the caller's.
-    pub(super) fn withdraw(&mut self, id: EntryId, position: Position) {
+    pub(super) fn withdraw(&mut self, id: EntryId, position: Position, incarnation: u64) {
         if self.ids.get(&id) == Some(&position) {
             self.ids.remove(&id);
             if self.epoch_of == Some(id) {
@@ -205,7 +205,10 @@ impl Log {
         {
             self.window_bytes -= weight(&entry);
             if self.head == Some(position) {
-                self.head = self.window.back().map(|entry| entry.position);
+                // An older incarnation's entry need not be the newest of the log.
+                let newest = self.window.back();
+                let newest = newest.filter(|entry| entry.incarnation == incarnation);
+                self.head = newest.map(|entry| entry.position);
             }
         }
         if self

@@ -110,7 +110,7 @@ impl Shard {
         let entry = Arc::new(Entry {
             conversation,
             position,
-            prev: log.prev(),
+            prev: log.last_given(),
             epoch: log.learn(admission, id, &body, position),
             id,
             sender,
@@ -195,6 +195,7 @@ impl Shard {
         Recent {
             entries,
             head: log.head_position(),
+            last: log.last_given(),
             epoch: log.epoch(),
         }
     }
@@ -258,7 +259,7 @@ impl Shard {
         self.clear(id, entry, position);
         if let Some(log) = self.logs.peek_mut(&id) {
             let before = log.weight();
-            log.withdraw(entry, position);
+            log.withdraw(entry, position, self.incarnation);
             let freed = before.saturating_sub(log.weight());
             self.memory = self.memory.saturating_sub(freed);
         }

@@ -154,9 +154,6 @@ impl Conversation {
         let members = self.members.take();
         let members = members.unwrap_or_else(|| Members::nobody(delta.conversation));
         self.members = Some(members.with(delta));
-        for user in &delta.remove {
-            self.marks.remove(user);
-        }
         self.applied.push_back(delta.epoch);
         if self.applied.len() > REMEMBERED_CHANGES {
             self.applied.pop_front();

@@ -81,8 +81,11 @@ pub enum Settled {
 pub struct Recent {
     /// By position, ascending.
     pub entries: Vec<Arc<Entry>>,
-    /// The newest position, if the cache knows it.
+    /// The newest position that stands, if the cache knows it.
     pub head: Option<Position>,
+    /// The newest position given in this incarnation, whether it stands or was withdrawn: what is
+    /// beyond it was appended after this reading.
+    pub last: Option<Position>,
     /// The log's epoch, if the cache knows it in this incarnation.
     pub epoch: Option<Epoch>,
 }
@@ -111,6 +114,8 @@ pub struct Recent {
 ///   copy teaches the log its epoch; a membership change sets it to its own position;
 /// - [`recent`](Self::recent) returns what the window and the outbox hold in the range, without
 ///   exception up to the limit: the nearest ones to the range's end point;
+/// - a head is known only where an entry of this incarnation stands: an older one need not be the
+///   log's newest;
 /// - [`settle`](Self::settle) answers [`Settled::Lost`] exactly when the entry is not in the outbox at
 ///   this position, the id is not remembered at this position, and the log's incarnation is not the
 ///   entry's;

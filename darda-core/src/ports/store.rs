@@ -154,7 +154,7 @@ pub struct MarkUpdate {
 /// - [`commit_members`](Self::commit_members) applies a change completely or not at all, exactly
 ///   when the conversation is at the change's base, and recognises at least the last 64 applied
 ///   epochs of a conversation as [`Commit::Repeat`];
-/// - marks and heads only move forward;
+/// - marks and heads only move forward, also those of a member who was taken out and comes back;
 /// - a read that starts after a write returned sees it.
 ///
 /// # Errors
