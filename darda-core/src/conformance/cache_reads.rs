@@ -119,6 +119,17 @@ pub(super) async fn recent_tells_the_head(cache: Arc<dyn Cache>) -> Result<()> {
     Ok(())
 }
 
+pub(super) async fn recent_tells_the_last_position_given(cache: Arc<dyn Cache>) -> Result<()> {
+    let log = Log::new();
+    assert_eq!(cache.recent(log.id, Range::OLDEST, 1).await?.last, None);
+    let sent = log.send_many(&*cache, 3).await?;
+    cache.withdraw(log.id, sent[2].id, sent[2].position).await?;
+    let recent = cache.recent(log.id, Range::OLDEST, 0).await?;
+    assert_eq!(recent.last, Some(sent[2].position));
+    assert_eq!(recent.head, Some(sent[1].position));
+    Ok(())
+}
+
 pub(super) async fn heads_come_in_the_order_asked(cache: Arc<dyn Cache>) -> Result<()> {
     let (a, unknown, b) = (Log::new(), Log::new(), Log::new());
     let in_a = a.send(&*cache, "1").await?;

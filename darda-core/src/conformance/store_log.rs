@@ -7,7 +7,7 @@ use futures::future::try_join_all;
 use super::fixture::{Log, client_id, positions};
 use crate::error::Result;
 use crate::model::{Body, Entry, EntryId, Epoch, Message, Position};
-use crate::ports::{Inserted, Range, Relocation, Store};
+use crate::ports::{Inserted, Range, Relocated, Relocation, Store};
 
 pub(super) async fn an_inserted_entry_reads_back_as_it_was(store: Arc<dyn Store>) -> Result<()> {
     let log = Log::new();
@@ -302,7 +302,26 @@ pub(super) async fn a_relocated_entry_is_at_its_new_position_only(
 
 pub(super) async fn relocating_again_changes_nothing(store: Arc<dyn Store>) -> Result<()> {
     let (log, relocation) = relocated(&*store).await?;
-    store.relocate(relocation).await?;
+    assert_eq!(store.relocate(relocation).await?, Relocated::Moved);
+    assert_eq!(
+        positions(&store.page(log.id, Range::OLDEST, 10).await?),
+        [1, 3, 9]
+    );
+    Ok(())
+}
+
+pub(super) async fn relocating_from_a_position_that_was_left_changes_nothing(
+    store: Arc<dyn Store>,
+) -> Result<()> {
+    let (log, relocation) = relocated(&*store).await?;
+    let again = Relocation {
+        entry: log.entry(10, "2"),
+        ..relocation
+    };
+    let elsewhere = Relocated::Elsewhere {
+        stands: Position(9),
+    };
+    assert_eq!(store.relocate(again).await?, elsewhere);
     assert_eq!(
         positions(&store.page(log.id, Range::OLDEST, 10).await?),
         [1, 3, 9]

@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use futures::future::try_join_all;
 
-use super::fixture::{Log, group, user};
-use crate::error::Result;
-use crate::model::limits::MAX_CONVERSATIONS_PER_USER;
+use super::fixture::{Log, client_id, group, rename, user};
+use crate::error::{ErrorKind, Result};
+use crate::model::limits::{MAX_CONVERSATIONS_PER_USER, MAX_UNLOGGED_CHANGES};
 use crate::model::{
-    ConversationId, ConversationKind, Epoch, HistoryStart, Marks, Member, Members, MembersDelta,
-    Position, Role, UserId,
+    ConversationId, ConversationKind, Entry, EntryId, Epoch, HistoryStart, Marks, Member, Members,
+    MembersDelta, Position, Role, UserId,
 };
-use crate::ports::{Commit, Head, MarkUpdate, Store};
+use crate::ports::{Commit, Head, Inserted, MarkUpdate, Range, Store};
 
 fn member(role: Role, since: u64, visible_from: u64) -> Member {
     Member {
@@ -33,6 +33,28 @@ fn delta(id: ConversationId, base: u64, epoch: u64, users: &[&UserId]) -> Member
         upsert: users.iter().map(|user| ((*user).clone(), new)).collect(),
         remove: Vec::new(),
     }
+}
+
+/// The entry of a change.
+fn change(delta: &MembersDelta) -> Arc<Entry> {
+    let sender = user("sender");
+    let client_id = client_id(&format!("change {}", delta.epoch.0));
+    Arc::new(Entry {
+        conversation: delta.conversation,
+        position: Position(delta.epoch.0),
+        prev: None,
+        epoch: delta.epoch,
+        id: EntryId::derive(delta.conversation, &sender, &client_id),
+        sender,
+        client_id,
+        body: rename(delta.base),
+        incarnation: 1,
+    })
+}
+
+async fn commit(store: &dyn Store, delta: MembersDelta) -> Result<Commit> {
+    let entry = change(&delta);
+    store.commit_members(delta, entry).await
 }
 
 async fn members(store: &dyn Store, id: ConversationId) -> Result<Members> {
@@ -102,10 +124,7 @@ pub(super) async fn base_0_makes_a_group(store: Arc<dyn Store>) -> Result<()> {
     let mut create = delta(id, 0, 10, &[&b]);
     create.upsert.push((a.clone(), member(Role::Owner, 10, 0)));
     create.history = HistoryStart::Joining;
-    assert_eq!(
-        store.commit_members(create.clone()).await?,
-        Commit::Committed
-    );
+    assert_eq!(commit(&*store, create.clone()).await?, Commit::Committed);
     let made = members(&*store, id).await?;
     assert_eq!(made, Members::nobody(id).with(&create));
     assert_eq!(made.get(&a).map(|member| member.role), Some(Role::Owner));
@@ -114,7 +133,7 @@ pub(super) async fn base_0_makes_a_group(store: Arc<dyn Store>) -> Result<()> {
 
 pub(super) async fn a_change_is_applied_completely(store: Arc<dyn Store>) -> Result<()> {
     let (id, a, b, c) = (group(), user("a"), user("b"), user("c"));
-    store.commit_members(delta(id, 0, 10, &[&a, &b])).await?;
+    commit(&*store, delta(id, 0, 10, &[&a, &b])).await?;
     let before = members(&*store, id).await?;
     let change = MembersDelta {
         conversation: id,
@@ -128,10 +147,7 @@ pub(super) async fn a_change_is_applied_completely(store: Arc<dyn Store>) -> Res
         ],
         remove: vec![b.clone()],
     };
-    assert_eq!(
-        store.commit_members(change.clone()).await?,
-        Commit::Committed
-    );
+    assert_eq!(commit(&*store, change.clone()).await?, Commit::Committed);
     assert_eq!(members(&*store, id).await?, before.with(&change));
     Ok(())
 }
@@ -140,11 +156,11 @@ pub(super) async fn a_change_of_another_base_is_a_conflict_and_changes_nothing(
     store: Arc<dyn Store>,
 ) -> Result<()> {
     let (id, a, b) = (group(), user("a"), user("b"));
-    store.commit_members(delta(id, 0, 10, &[&a])).await?;
-    store.commit_members(delta(id, 10, 20, &[])).await?;
+    commit(&*store, delta(id, 0, 10, &[&a])).await?;
+    commit(&*store, delta(id, 10, 20, &[])).await?;
     let before = members(&*store, id).await?;
     for base in [0, 10, 15, 25] {
-        let conflict = store.commit_members(delta(id, base, 30, &[&b])).await?;
+        let conflict = commit(&*store, delta(id, base, 30, &[&b])).await?;
         assert_eq!(conflict, Commit::Conflict { epoch: Epoch(20) });
     }
     assert_eq!(members(&*store, id).await?, before);
@@ -156,7 +172,7 @@ pub(super) async fn a_change_of_an_unknown_group_is_a_conflict(
     store: Arc<dyn Store>,
 ) -> Result<()> {
     let (id, a) = (group(), user("a"));
-    let conflict = store.commit_members(delta(id, 10, 20, &[&a])).await?;
+    let conflict = commit(&*store, delta(id, 10, 20, &[&a])).await?;
     assert_eq!(conflict, Commit::Conflict { epoch: Epoch(0) });
     assert_eq!(store.members(id).await?, None);
     Ok(())
@@ -166,25 +182,20 @@ pub(super) async fn a_repeated_change_is_recognised_after_63_others(
     store: Arc<dyn Store>,
 ) -> Result<()> {
     let (id, a, b) = (group(), user("a"), user("b"));
-    store.commit_members(delta(id, 0, 10, &[&a])).await?;
+    commit(&*store, delta(id, 0, 10, &[&a])).await?;
     let first = delta(id, 10, 11, &[&b]);
-    assert_eq!(
-        store.commit_members(first.clone()).await?,
-        Commit::Committed
-    );
-    assert_eq!(store.commit_members(first.clone()).await?, Commit::Repeat);
+    assert_eq!(commit(&*store, first.clone()).await?, Commit::Committed);
+    assert_eq!(commit(&*store, first.clone()).await?, Commit::Repeat);
     let removal = MembersDelta {
         remove: vec![b],
         ..delta(id, 11, 12, &[])
     };
-    store.commit_members(removal).await?;
+    commit(&*store, removal).await?;
     for epoch in 13..13 + 62 {
-        store
-            .commit_members(delta(id, epoch - 1, epoch, &[]))
-            .await?;
+        commit(&*store, delta(id, epoch - 1, epoch, &[])).await?;
     }
     let before = members(&*store, id).await?;
-    assert_eq!(store.commit_members(first).await?, Commit::Repeat);
+    assert_eq!(commit(&*store, first).await?, Commit::Repeat);
     assert_eq!(members(&*store, id).await?, before);
     Ok(())
 }
@@ -193,10 +204,10 @@ pub(super) async fn of_concurrent_changes_of_one_base_one_is_applied(
     store: Arc<dyn Store>,
 ) -> Result<()> {
     let (id, a) = (group(), user("a"));
-    store.commit_members(delta(id, 0, 10, &[&a])).await?;
+    commit(&*store, delta(id, 0, 10, &[&a])).await?;
     let users: Vec<_> = (0..8).map(|_| user("new")).collect();
     let commits = users.iter().zip(20..);
-    let commits = commits.map(|(user, epoch)| store.commit_members(delta(id, 10, epoch, &[user])));
+    let commits = commits.map(|(user, epoch)| commit(&*store, delta(id, 10, epoch, &[user])));
     let commits = try_join_all(commits).await?;
     let committed = commits
         .iter()
@@ -218,7 +229,7 @@ pub(super) async fn memberships_tell_all_of_a_users_conversations(
     let log = Log::new();
     let mut create = delta(log.id, 0, 10, &[]);
     create.upsert.push((a.clone(), member(Role::Owner, 10, 4)));
-    store.commit_members(create).await?;
+    commit(&*store, create).await?;
     store.mark(vec![update(log.id, &a, marks(9, 8))]).await?;
     let head = Head {
         position: Position(12),
@@ -243,16 +254,94 @@ pub(super) async fn memberships_tell_all_of_a_users_conversations(
 
 pub(super) async fn a_removed_member_has_no_membership(store: Arc<dyn Store>) -> Result<()> {
     let (id, a, b) = (group(), user("a"), user("b"));
-    store.commit_members(delta(id, 0, 10, &[&a, &b])).await?;
+    commit(&*store, delta(id, 0, 10, &[&a, &b])).await?;
     store.mark(vec![update(id, &b, marks(9, 9))]).await?;
     let removal = MembersDelta {
         remove: vec![b.clone()],
         ..delta(id, 10, 20, &[])
     };
-    store.commit_members(removal).await?;
+    commit(&*store, removal).await?;
     assert!(store.memberships(b.clone()).await?.is_empty());
     assert_eq!(store.memberships(a.clone()).await?.len(), 1);
     assert!(store.marks(id).await?.iter().all(|(user, _)| *user != b));
+    Ok(())
+}
+
+pub(super) async fn marks_outlive_a_removal(store: Arc<dyn Store>) -> Result<()> {
+    let (id, a, b) = (group(), user("a"), user("b"));
+    commit(&*store, delta(id, 0, 10, &[&a, &b])).await?;
+    store.mark(vec![update(id, &b, marks(9, 9))]).await?;
+    let removal = MembersDelta {
+        remove: vec![b.clone()],
+        ..delta(id, 10, 20, &[])
+    };
+    commit(&*store, removal).await?;
+    commit(&*store, delta(id, 20, 30, &[&b])).await?;
+    assert_eq!(held(&*store, id, &b).await?, marks(9, 9));
+    Ok(())
+}
+
+pub(super) async fn a_changes_entry_is_kept_until_it_is_stored(
+    store: Arc<dyn Store>,
+) -> Result<()> {
+    let (id, a) = (group(), user("a"));
+    assert!(store.unlogged(id).await?.is_empty());
+    let deltas = [delta(id, 0, 10, &[&a]), delta(id, 10, 20, &[])];
+    let entries: Vec<_> = deltas.iter().map(change).collect();
+    for (delta, entry) in deltas.iter().zip(&entries) {
+        store.commit_members(delta.clone(), entry.clone()).await?;
+    }
+    assert_eq!(store.unlogged(id).await?, entries);
+    assert!(store.page(id, Range::OLDEST, 10).await?.is_empty());
+    store.insert(vec![entries[0].clone()]).await?;
+    assert_eq!(store.unlogged(id).await?, entries[1..]);
+    // Repeats bring none back.
+    store
+        .commit_members(deltas[0].clone(), entries[0].clone())
+        .await?;
+    store.insert(vec![entries[1].clone()]).await?;
+    assert!(store.unlogged(id).await?.is_empty());
+    Ok(())
+}
+
+pub(super) async fn a_conflicting_changes_entry_is_not_kept(store: Arc<dyn Store>) -> Result<()> {
+    let id = group();
+    let conflict = commit(&*store, delta(id, 10, 20, &[])).await?;
+    assert_eq!(conflict, Commit::Conflict { epoch: Epoch(0) });
+    assert!(store.unlogged(id).await?.is_empty());
+    Ok(())
+}
+
+pub(super) async fn a_changes_entry_whose_position_is_taken_is_kept(
+    store: Arc<dyn Store>,
+) -> Result<()> {
+    let (log, a) = (Log::new(), user("a"));
+    store.insert(vec![log.entry(10, "first")]).await?;
+    let create = delta(log.id, 0, 10, &[&a]);
+    let entry = change(&create);
+    store.commit_members(create, entry.clone()).await?;
+    assert_eq!(store.insert(vec![entry.clone()]).await?, [Inserted::Taken]);
+    assert_eq!(store.unlogged(log.id).await?, [entry.clone()]);
+    let moved = Arc::new(Entry {
+        position: Position(11),
+        ..(*entry).clone()
+    });
+    store.insert(vec![moved]).await?;
+    assert!(store.unlogged(log.id).await?.is_empty());
+    Ok(())
+}
+
+pub(super) async fn unlogged_changes_are_bounded(store: Arc<dyn Store>) -> Result<()> {
+    let (id, a) = (group(), user("a"));
+    let mut epoch = 0;
+    for _ in 0..MAX_UNLOGGED_CHANGES {
+        commit(&*store, delta(id, epoch, epoch + 10, &[&a])).await?;
+        epoch += 10;
+    }
+    let full = commit(&*store, delta(id, epoch, epoch + 10, &[&a])).await;
+    assert_eq!(full.map_err(|error| error.kind()), Err(ErrorKind::Busy));
+    store.insert(store.unlogged(id).await?).await?;
+    commit(&*store, delta(id, epoch, epoch + 10, &[&a])).await?;
     Ok(())
 }
 
@@ -326,7 +415,7 @@ pub(super) async fn marks_come_by_user(store: Arc<dyn Store>) -> Result<()> {
     let id = group();
     let mut users: Vec<_> = (0..5).map(|_| user("member")).collect();
     let new: Vec<_> = users.iter().rev().collect();
-    store.commit_members(delta(id, 0, 10, &new)).await?;
+    commit(&*store, delta(id, 0, 10, &new)).await?;
     let updates = users
         .iter()
         .zip(1..)
@@ -353,7 +442,7 @@ pub(super) async fn concurrent_marks_keep_the_furthest(store: Arc<dyn Store>) ->
 pub(super) async fn heads_only_move_forward(store: Arc<dyn Store>) -> Result<()> {
     let log = Log::new();
     let a = user("a");
-    store.commit_members(delta(log.id, 0, 10, &[&a])).await?;
+    commit(&*store, delta(log.id, 0, 10, &[&a])).await?;
     let head = |position, message: Option<u64>| Head {
         position: Position(position),
         last_message: message.map(|at| log.entry(at, &format!("{at}"))),

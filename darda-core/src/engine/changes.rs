@@ -2,7 +2,9 @@
 //!
 //! A change is appended like any entry, which raises the log's epoch, and then applied to the
 //! store's members by compare-and-set on the epoch that it was decided under, before anybody is
-//! told. If the node dies in between, the change is in the outbox, and the writer applies it.
+//! told. If the node dies in between, the change is in the outbox, and the writer applies it. If the
+//! cache loses its memory then, the store has kept the entry with the change, and whoever loads the
+//! members hands it over.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -96,7 +98,14 @@ impl Node {
         let id = EntryId::derive(conversation, user, &client_id);
         let creates = matches!(change, MemberChange::Create { .. });
         for _ in 0..MAX_ATTEMPTS {
-            if let Some(entry) = self.find_entry(conversation, id).await? {
+            let found = match self.find_entry(conversation, id).await? {
+                Some(entry) => Some(entry),
+                None => {
+                    let unlogged = self.ports.store.unlogged(conversation).await?;
+                    unlogged.into_iter().find(|entry| entry.id == id)
+                }
+            };
+            if let Some(entry) = found {
                 if !matches!(entry.body, Body::Members { .. }) {
                     return Err(Error::new(
                         ErrorKind::Invalid,
@@ -260,11 +269,8 @@ impl Node {
             }
             let mut delta = stored.delta(&entry.sender, change, entry.epoch);
             delta.base = *base;
-            match self.ports.store.commit_members(delta).await? {
+            match self.ports.store.commit_members(delta, entry).await? {
                 Commit::Committed | Commit::Repeat => {
-                    // What is in force stands in the log too, whatever becomes of cache and broker.
-                    // An entry whose position is taken is moved by the writer.
-                    self.ports.store.insert(vec![entry.clone()]).await?;
                     waiting.pop();
                 }
                 Commit::Conflict { .. } => return Ok(false),

@@ -32,14 +32,25 @@ impl Node {
         // First what is on its way, then what has arrived: nothing is between them. Without the
         // cache, what the store has is what was acknowledged.
         let changes = match self.ports.cache.changes(conversation).await {
-            Ok(changes) => changes,
-            Err(error) if error.is_transient() => Vec::new(),
+            Ok(changes) => Some(changes),
+            Err(error) if error.is_transient() => None,
             Err(error) => return Err(error),
         };
-        let stored = self.ports.store.members(conversation).await?;
+        let store = &self.ports.store;
+        let (stored, unlogged) =
+            futures::try_join!(store.members(conversation), store.unlogged(conversation))?;
+        if let Some(changes) = &changes {
+            for entry in unlogged {
+                if changes.iter().all(|change| change.id != entry.id) {
+                    // The cache has lost it. Whether the broker takes it now or at the next time,
+                    // nobody waits for it.
+                    drop(self.hand_over(entry)?);
+                }
+            }
+        }
         let known = stored.is_some();
         let mut members = stored.unwrap_or_else(|| Members::nobody(conversation));
-        for entry in changes {
+        for entry in changes.into_iter().flatten() {
             if let Body::Members { base, change } = &entry.body
                 && *base == members.epoch
                 && members.kind == ConversationKind::Group

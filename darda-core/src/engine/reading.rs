@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use super::node::Node;
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{ConversationId, ConversationKind, Entry, Members, Position, UserId};
+use crate::model::{ConversationId, ConversationKind, Entry, EntryId, Members, Position, UserId};
 use crate::ports::{Range, Recent};
 
 /// Attempts at a reading that membership changes overtake.
@@ -123,7 +123,13 @@ impl Node {
             }
         }
         let reading = match (recent, page) {
-            (Some(recent), Ok(page)) => Ok(merge(range, limit, recent, page)),
+            (Some(recent), Ok(page)) => {
+                for entry in outdated(&recent, &page) {
+                    // The writer takes it back, if the broker takes it; else the next reader's turn.
+                    drop(self.hand_over(entry)?);
+                }
+                Ok(merge(range, limit, recent, page))
+            }
             (None, Ok(mut page)) => {
                 let more = page.len() > limit;
                 range.cut(&mut page, limit);
@@ -175,18 +181,32 @@ fn chained(entries: &[Arc<Entry>]) -> bool {
 /// Whether the cache's part is the whole.
 fn proven(range: Range, limit: usize, recent: &Recent) -> bool {
     let entries = &recent.entries;
+    let full = entries.len() > limit;
+    let to_the_head =
+        recent.head.is_some() && entries.last().map(|last| last.position) == recent.head;
     match range {
         Range::After(cursor) => match entries.first() {
-            Some(first) => first.prev.is_some_and(|prev| prev <= cursor) && chained(entries),
+            Some(first) => {
+                (full || to_the_head)
+                    && first.prev.is_some_and(|prev| prev <= cursor)
+                    && chained(entries)
+            }
             None => recent.head.is_some_and(|head| head <= cursor),
         },
-        Range::Before(_) => {
-            range == Range::NEWEST
-                && entries.len() > limit
-                && entries.last().map(|last| last.position) == recent.head
-                && chained(entries)
-        }
+        Range::Before(_) => range == Range::NEWEST && full && to_the_head && chained(entries),
     }
+}
+
+fn positions(page: &[Arc<Entry>]) -> HashMap<EntryId, Position> {
+    let position = |entry: &Arc<Entry>| (entry.id, entry.position);
+    page.iter().map(position).collect()
+}
+
+/// Entries of the cache that have moved since: a copy was promoted that did not know.
+fn outdated(recent: &Recent, page: &[Arc<Entry>]) -> Vec<Arc<Entry>> {
+    let stored = positions(page);
+    let moved = |entry: &&Arc<Entry>| stored.get(&entry.id) > Some(&entry.position);
+    recent.entries.iter().filter(moved).cloned().collect()
 }
 
 fn merge(range: Range, limit: usize, recent: Recent, page: Vec<Arc<Entry>>) -> Reading {
@@ -207,17 +227,15 @@ fn merge(range: Range, limit: usize, recent: Recent, page: Vec<Arc<Entry>>) -> R
             Range::Before(_) => position >= *end,
         })
     };
-    let stored: HashMap<_, _> = page
-        .iter()
-        .map(|entry| (entry.id, entry.position))
-        .collect();
-    // An entry at two positions: the writer is about to decide which one stands.
+    let stored = positions(&page);
+    // An entry that was appended again: the writer is about to decide which position stands.
     let undecided = recent
         .entries
         .iter()
-        .filter_map(|entry| Some((entry.position, *stored.get(&entry.id)?)))
-        .filter(|(cached, stored)| cached != stored)
-        .map(|(cached, stored)| cached.min(stored))
+        .filter_map(|entry| {
+            let stands = *stored.get(&entry.id)?;
+            (stands < entry.position).then_some(stands)
+        })
         .min();
     let end = recent.last.unwrap_or(Position(u64::MAX));
     let window = recent.entries.into_iter();

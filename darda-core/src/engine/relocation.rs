@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use super::node::Node;
 use crate::error::{Error, Result};
-use crate::model::Entry;
-use crate::ports::{Admission, Append, Appended, Inserted, Relocation, Settled};
+use crate::model::{Entry, Position};
+use crate::ports::{Admission, Append, Appended, Inserted, Relocated, Relocation, Settled};
 
 impl Node {
     /// Moves an entry that could not be stored, since its position is taken.
@@ -18,18 +18,13 @@ impl Node {
             .cache
             .withdraw(entry.conversation, entry.id, entry.position)
             .await?;
-        let Some(moved) = self.new_position(entry).await? else {
-            return Err(Error::unavailable(
-                "the entry is on its way to another position",
-            ));
-        };
+        let moved = self.new_position(entry).await?;
         let inserted = self.ports.store.insert(vec![moved.clone()]).await?;
         match inserted.first() {
             Some(Inserted::New | Inserted::Repeat) => self.moved(entry, &moved).await,
             Some(Inserted::Duplicate { stands }) => {
-                self.take_back(&moved, Some(*stands)).await?;
                 self.tell_withdrawn(entry, Some(*stands));
-                Ok(())
+                self.overtaken(&moved, *stands).await
             }
             Some(Inserted::Taken) | None => {
                 Err(Error::unavailable("the new position is taken too"))
@@ -39,11 +34,7 @@ impl Node {
 
     /// Moves an entry that is stored where somebody may have read past it.
     pub(crate) async fn move_stored(self: &Arc<Self>, entry: &Arc<Entry>) -> Result<()> {
-        let Some(moved) = self.new_position(entry).await? else {
-            return Err(Error::unavailable(
-                "the entry is on its way to another position",
-            ));
-        };
+        let moved = self.new_position(entry).await?;
         if moved.position == entry.position {
             return Ok(());
         }
@@ -51,12 +42,31 @@ impl Node {
             from: entry.position,
             entry: moved.clone(),
         };
-        self.ports.store.relocate(relocation).await?;
-        self.moved(entry, &moved).await
+        match self.ports.store.relocate(relocation).await? {
+            Relocated::Moved => self.moved(entry, &moved).await,
+            Relocated::Elsewhere { stands } => self.overtaken(&moved, stands).await,
+        }
+    }
+
+    /// Takes an entry back whose id is stored at another position.
+    pub(crate) async fn overtaken(
+        self: &Arc<Self>,
+        entry: &Arc<Entry>,
+        stands: Position,
+    ) -> Result<()> {
+        self.take_back(entry, Some(stands)).await?;
+        if stands < entry.position {
+            return Ok(());
+        }
+        // It was moved there, perhaps without being settled.
+        match self.ports.store.find(entry.conversation, entry.id).await? {
+            Some(standing) => self.settle_moved(&standing).await,
+            None => Ok(()),
+        }
     }
 
     /// A position at the log's end: a new one, or the one that an earlier attempt got.
-    async fn new_position(&self, entry: &Entry) -> Result<Option<Arc<Entry>>> {
+    async fn new_position(&self, entry: &Entry) -> Result<Arc<Entry>> {
         let append = Append {
             conversation: entry.conversation,
             id: entry.id,
@@ -65,15 +75,16 @@ impl Node {
             body: entry.body.clone(),
             admission: Admission::Relocated { epoch: entry.epoch },
         };
-        match self.ports.cache.append(append).await? {
-            Appended::New(moved) => Ok(Some(moved)),
+        let moved = match self.ports.cache.append(append).await? {
+            Appended::New(moved) => Some(moved),
             Appended::Repeat {
                 pending: Some(moved),
                 ..
-            } => Ok(Some(moved)),
-            Appended::Repeat { .. } => self.ports.cache.find(entry.conversation, entry.id).await,
-            Appended::StaleEpoch => Ok(None),
-        }
+            } => Some(moved),
+            Appended::Repeat { .. } => self.ports.cache.find(entry.conversation, entry.id).await?,
+            Appended::StaleEpoch => None,
+        };
+        moved.ok_or_else(|| Error::unavailable("the entry is on its way to another position"))
     }
 
     async fn moved(self: &Arc<Self>, from: &Entry, to: &Arc<Entry>) -> Result<()> {
@@ -81,10 +92,14 @@ impl Node {
         self.tell_withdrawn(from, Some(to.position));
         self.announce(to, None);
         self.move_heads(std::slice::from_ref(to)).await?;
-        let settled = self.ports.cache.settle(vec![to.clone()]).await?;
+        self.settle_moved(to).await
+    }
+
+    async fn settle_moved(self: &Arc<Self>, entry: &Arc<Entry>) -> Result<()> {
+        let settled = self.ports.cache.settle(vec![entry.clone()]).await?;
         match settled.first() {
-            // It stays in the outbox's place: the reaper brings it once more.
-            Some(Settled::Lost) => Err(Error::unavailable("the cache lost its memory again")),
+            // The cache lost its memory once more. The boxed future only ends the type's recursion.
+            Some(Settled::Lost) => Box::pin(self.move_stored(entry)).await,
             _ => Ok(()),
         }
     }

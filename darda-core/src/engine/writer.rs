@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures::StreamExt;
 
 use super::node::{Backoff, Node};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::model::{Body, ConversationId, Entry};
 use crate::ports::{Delivery, EventBody, Head, Inserted, Settled, Verdict};
 
@@ -152,10 +152,7 @@ impl Batch<'_> {
                     settle.push(at);
                 }
                 Inserted::Duplicate { stands } => {
-                    let outcome = self
-                        .node
-                        .bounded(self.node.take_back(&entry, Some(stands)))
-                        .await;
+                    let outcome = self.node.bounded(self.node.overtaken(&entry, stands)).await;
                     self.judge(at, outcome);
                 }
                 Inserted::Taken => {
@@ -264,7 +261,7 @@ impl Node {
         self: &Arc<Self>,
         entry: &Arc<Entry>,
         stands: Option<crate::model::Position>,
-    ) -> Result<(), Error> {
+    ) -> Result<()> {
         self.ports
             .cache
             .withdraw(entry.conversation, entry.id, entry.position)

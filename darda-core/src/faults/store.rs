@@ -9,7 +9,9 @@ use async_trait::async_trait;
 use super::switchboard::{Faults, Port};
 use crate::error::Result;
 use crate::model::{ConversationId, Entry, EntryId, Marks, Members, MembersDelta, UserId};
-use crate::ports::{Commit, Head, Inserted, MarkUpdate, Membership, Range, Relocation, Store};
+use crate::ports::{
+    Commit, Head, Inserted, MarkUpdate, Membership, Range, Relocated, Relocation, Store,
+};
 
 /// A [`Store`] with [`Faults`].
 #[derive(Debug)]
@@ -37,7 +39,7 @@ impl Store for FaultyStore {
         self.faults.around_batch(Port::Store, entries, insert).await
     }
 
-    async fn relocate(&self, relocation: Relocation) -> Result<()> {
+    async fn relocate(&self, relocation: Relocation) -> Result<Relocated> {
         self.around(self.inner.relocate(relocation)).await
     }
 
@@ -63,8 +65,12 @@ impl Store for FaultyStore {
         self.around(self.inner.members(conversation)).await
     }
 
-    async fn commit_members(&self, delta: MembersDelta) -> Result<Commit> {
-        self.around(self.inner.commit_members(delta)).await
+    async fn commit_members(&self, delta: MembersDelta, entry: Arc<Entry>) -> Result<Commit> {
+        self.around(self.inner.commit_members(delta, entry)).await
+    }
+
+    async fn unlogged(&self, conversation: ConversationId) -> Result<Vec<Arc<Entry>>> {
+        self.around(self.inner.unlogged(conversation)).await
     }
 
     async fn memberships(&self, user: UserId) -> Result<Vec<Membership>> {

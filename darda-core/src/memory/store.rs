@@ -7,11 +7,13 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::limits::{MAX_BLOCKS_PER_USER, MAX_CONVERSATIONS_PER_USER};
+use crate::model::limits::{MAX_BLOCKS_PER_USER, MAX_CONVERSATIONS_PER_USER, MAX_UNLOGGED_CHANGES};
 use crate::model::{
     ConversationId, Entry, EntryId, Epoch, Marks, Members, MembersDelta, Position, UserId,
 };
-use crate::ports::{Commit, Head, Inserted, MarkUpdate, Membership, Range, Relocation, Store};
+use crate::ports::{
+    Commit, Head, Inserted, MarkUpdate, Membership, Range, Relocated, Relocation, Store,
+};
 
 const SHARDS: usize = 64;
 /// Applied changes of a conversation that are recognised.
@@ -30,6 +32,7 @@ struct Conversation {
     ids: HashMap<EntryId, Position>,
     members: Option<Members>,
     applied: VecDeque<Epoch>,
+    unlogged: Vec<Arc<Entry>>,
     marks: HashMap<UserId, Marks>,
     head: Option<Head>,
 }
@@ -88,6 +91,14 @@ impl Default for MemoryStore {
 
 impl Conversation {
     fn insert(&mut self, entry: &Arc<Entry>) -> Inserted {
+        let inserted = self.insert_entry(entry);
+        if inserted != Inserted::Taken {
+            self.unlogged.retain(|change| change.id != entry.id);
+        }
+        inserted
+    }
+
+    fn insert_entry(&mut self, entry: &Arc<Entry>) -> Inserted {
         match self.ids.get(&entry.id) {
             Some(&stands) if stands == entry.position => return Inserted::Repeat,
             Some(&stands) => return Inserted::Duplicate { stands },
@@ -101,10 +112,10 @@ impl Conversation {
         Inserted::New
     }
 
-    fn relocate(&mut self, from: Position, entry: Arc<Entry>) -> Result<()> {
+    fn relocate(&mut self, from: Position, entry: Arc<Entry>) -> Result<Relocated> {
         match self.ids.get(&entry.id) {
-            // It has moved already, or stands elsewhere, which is not ours to undo.
-            Some(&stands) if stands != from => return Ok(()),
+            Some(&stands) if stands == entry.position => return Ok(Relocated::Moved),
+            Some(&stands) if stands != from => return Ok(Relocated::Elsewhere { stands }),
             Some(_) | None => {}
         }
         if self
@@ -118,7 +129,7 @@ impl Conversation {
             self.entries.remove(&from);
         }
         self.entries.insert(entry.position, entry);
-        Ok(())
+        Ok(Relocated::Moved)
     }
 
     fn page(&self, range: Range, limit: usize) -> Vec<Arc<Entry>> {
@@ -140,16 +151,23 @@ impl Conversation {
         }
     }
 
-    fn commit(&mut self, delta: &MembersDelta) -> Commit {
+    fn commit(&mut self, delta: &MembersDelta, entry: Arc<Entry>) -> Result<Commit> {
         if self.applied.contains(&delta.epoch) {
-            return Commit::Repeat;
+            return Ok(Commit::Repeat);
         }
         let epoch = self
             .members
             .as_ref()
             .map_or(Epoch(0), |members| members.epoch);
         if delta.base != epoch {
-            return Commit::Conflict { epoch };
+            return Ok(Commit::Conflict { epoch });
+        }
+        if self.unlogged.len() >= MAX_UNLOGGED_CHANGES {
+            let message = "too many changes of the members wait to be stored";
+            return Err(Error::new(ErrorKind::Busy, message));
+        }
+        if !self.ids.contains_key(&entry.id) {
+            self.unlogged.push(entry);
         }
         let members = self.members.take();
         let members = members.unwrap_or_else(|| Members::nobody(delta.conversation));
@@ -158,7 +176,7 @@ impl Conversation {
         if self.applied.len() > REMEMBERED_CHANGES {
             self.applied.pop_front();
         }
-        Commit::Committed
+        Ok(Commit::Committed)
     }
 
     fn mark(&mut self, user: UserId, marks: Marks) {
@@ -180,7 +198,7 @@ impl Store for MemoryStore {
         Ok(entries.iter().map(insert).collect())
     }
 
-    async fn relocate(&self, relocation: Relocation) -> Result<()> {
+    async fn relocate(&self, relocation: Relocation) -> Result<Relocated> {
         let Relocation { from, entry } = relocation;
         self.write(entry.conversation, |log| log.relocate(from, entry))
     }
@@ -221,10 +239,10 @@ impl Store for MemoryStore {
             .flatten())
     }
 
-    async fn commit_members(&self, delta: MembersDelta) -> Result<Commit> {
+    async fn commit_members(&self, delta: MembersDelta, entry: Arc<Entry>) -> Result<Commit> {
         let id = delta.conversation;
-        Ok(self.write(id, |conversation| {
-            let commit = conversation.commit(&delta);
+        self.write(id, |conversation| {
+            let commit = conversation.commit(&delta, entry)?;
             // Under the conversation's lock, so that two changes' entries do not overtake.
             if commit == Commit::Committed {
                 let mut users = self.users.lock();
@@ -237,8 +255,14 @@ impl Store for MemoryStore {
                     }
                 }
             }
-            commit
-        }))
+            Ok(commit)
+        })
+    }
+
+    async fn unlogged(&self, conversation: ConversationId) -> Result<Vec<Arc<Entry>>> {
+        Ok(self
+            .read(conversation, |conversation| conversation.unlogged.clone())
+            .unwrap_or_default())
     }
 
     async fn memberships(&self, user: UserId) -> Result<Vec<Membership>> {

@@ -25,6 +25,8 @@ pub const MAX_MEMBERS: usize = 10_000;
 pub const MAX_MEMBERS_PER_CHANGE: usize = 100;
 /// Conversations that one user is a member of. More: `limit_reached`.
 pub const MAX_CONVERSATIONS_PER_USER: usize = 1_000;
+/// Membership changes of one conversation that wait to be stored in its log. More: `busy`.
+pub const MAX_UNLOGGED_CHANGES: usize = 64;
 /// Users that one user blocks. More: `limit_reached`.
 pub const MAX_BLOCKS_PER_USER: usize = 1_000;
 /// Entries of one page of history. A higher request is cut to this.

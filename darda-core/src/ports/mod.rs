@@ -15,4 +15,6 @@ pub use broker::{Broker, Delivery, DeliveryTag, Publication, Route, Verdict};
 pub use cache::{Admission, Append, Appended, Cache, Recent, Settled};
 pub use event::{Audience, Event, EventBody, LiveEvent, LostRange, ReceiptChange};
 pub use registry::{Lease, Presence, SessionRegistry};
-pub use store::{Commit, Head, Inserted, MarkUpdate, Membership, Range, Relocation, Store};
+pub use store::{
+    Commit, Head, Inserted, MarkUpdate, Membership, Range, Relocated, Relocation, Store,
+};

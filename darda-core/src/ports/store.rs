@@ -72,6 +72,18 @@ pub struct Relocation {
     pub entry: Arc<Entry>,
 }
 
+/// What became of a relocation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Relocated {
+    /// It is at the new position, now or since before.
+    Moved,
+    /// It is at a third position. Nothing was moved.
+    Elsewhere {
+        /// Where the id is.
+        stands: Position,
+    },
+}
+
 /// What became of a membership change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Commit {
@@ -153,14 +165,19 @@ pub struct MarkUpdate {
 /// - a page has no hole: it is the `limit` stored entries nearest to the range's end point;
 /// - [`commit_members`](Self::commit_members) applies a change completely or not at all, exactly
 ///   when the conversation is at the change's base, and recognises at least the last 64 applied
-///   epochs of a conversation as [`Commit::Repeat`];
+///   epochs of a conversation as [`Commit::Repeat`]. The change's entry is kept in the same step:
+///   [`unlogged`](Self::unlogged) returns it until [`insert`](Self::insert) has said
+///   [`Inserted::New`], [`Inserted::Repeat`] or [`Inserted::Duplicate`] of its id. So a change that
+///   is in force comes into the log even if cache and broker have lost it;
 /// - marks and heads only move forward, also those of a member who was taken out and comes back;
 /// - a read that starts after a write returned sees it.
 ///
 /// # Errors
 /// `Unavailable` when the store does not answer in time; `LimitReached` from
 /// [`block`](Self::block) at
-/// [`MAX_BLOCKS_PER_USER`](crate::model::limits::MAX_BLOCKS_PER_USER).
+/// [`MAX_BLOCKS_PER_USER`](crate::model::limits::MAX_BLOCKS_PER_USER); `Busy` from
+/// [`commit_members`](Self::commit_members) at
+/// [`MAX_UNLOGGED_CHANGES`](crate::model::limits::MAX_UNLOGGED_CHANGES).
 ///
 /// # Cancellation
 /// A dropped write may have taken effect, in part where it is a batch. Repeating it is safe.
@@ -174,7 +191,7 @@ pub trait Store: Debug + Send + Sync + 'static {
 
     /// Moves a stored entry to a new position. If it is there already, nothing happens. Readers
     /// see it at one of the two positions, for a moment perhaps at neither, never at both.
-    async fn relocate(&self, relocation: Relocation) -> Result<()>;
+    async fn relocate(&self, relocation: Relocation) -> Result<Relocated>;
 
     /// The stored entries of a range: at most `limit`, the nearest to the end point, ascending.
     async fn page(
@@ -193,8 +210,12 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// A conversation with its members; `None` if there is no such conversation.
     async fn members(&self, conversation: ConversationId) -> Result<Option<Members>>;
 
-    /// Applies a membership change. Base 0 makes the conversation.
-    async fn commit_members(&self, delta: MembersDelta) -> Result<Commit>;
+    /// Applies a membership change, and keeps its entry until the log has it. Base 0 makes the
+    /// conversation.
+    async fn commit_members(&self, delta: MembersDelta, entry: Arc<Entry>) -> Result<Commit>;
+
+    /// The entries of applied changes that the log lacks, in the order of the changes.
+    async fn unlogged(&self, conversation: ConversationId) -> Result<Vec<Arc<Entry>>>;
 
     /// The conversations of a user, at most
     /// [`MAX_CONVERSATIONS_PER_USER`](crate::model::limits::MAX_CONVERSATIONS_PER_USER).

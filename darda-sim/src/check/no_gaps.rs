@@ -129,8 +129,13 @@ fn difference(facts: &Facts<'_>, shown: &Shown) -> Vec<String> {
             .positions
             .get(&(shown.conversation, *id))
             .unwrap_or(position);
+        // An entry whose only copy the cache forgot, and whose sender may not send any longer, stays
+        // with those who were told of it. It was never acknowledged.
+        let forgotten = facts.history.conditions.cache_forgot
+            && !facts.first_acked.contains_key(id)
+            && !facts.positions.contains_key(&(shown.conversation, *id));
         // What somebody kept from an earlier time as a member is not judged here.
-        if !owed.contains(id) && *stands >= member.visible_from {
+        if !owed.contains(id) && *stands >= member.visible_from && !forgotten {
             broken.push(format!(
                 "{whose} is shown {id} at {position}, which the log lacks"
             ));
@@ -196,5 +201,11 @@ mod tests {
     fn a_view_with_an_entry_that_the_log_lacks_is_found() {
         let story = two_sends().shown("bob", &["1", "2", "3"]);
         assert_eq!(story.judge(broken).len(), 1);
+    }
+
+    #[test]
+    fn an_unacknowledged_entry_may_stay_in_a_view_if_the_cache_forgot() {
+        let story = || two_sends().shown("bob", &["1", "2", "3"]).cache_forgot();
+        assert!(story().judge(broken).is_empty());
     }
 }

@@ -305,6 +305,20 @@ mod promotion {
     }
 
     #[tokio::test]
+    async fn a_copys_newest_entry_is_no_head_when_what_came_after_is_withdrawn() {
+        let cache = MemoryCache::with_clock(StoppedClock::at(5_000_000));
+        let log = conversation(0, 1);
+        stored(&cache, append(log, "settled", true)).await;
+        let copy = cache.snapshot();
+        stored(&cache, append(log, "lost but stored", true)).await;
+        cache.promote(copy);
+        let new = new(&cache, append(log, "new", true)).await;
+        cache.withdraw(log, new.id, new.position).await.unwrap();
+        let recent = cache.recent(log, Range::OLDEST, 10).await.unwrap();
+        assert_eq!((recent.head, recent.last), (None, Some(new.position)));
+    }
+
+    #[tokio::test]
     async fn a_copy_ahead_of_the_clock_stays_ahead() {
         let clock = StoppedClock::at(50_000_000);
         let cache = MemoryCache::with_clock(clock.clone());
