@@ -72,17 +72,35 @@ pub(super) async fn settling_an_unknown_entry_of_another_incarnation_says_lost(
     Ok(())
 }
 
-pub(super) async fn an_entry_of_another_incarnation_that_is_remembered_is_not_lost(
+/// The same entry as if another incarnation had made it.
+fn of_another_incarnation(entry: &Entry) -> Arc<Entry> {
+    let incarnation = entry.incarnation.wrapping_add(1);
+    Arc::new(Entry {
+        incarnation,
+        ..entry.clone()
+    })
+}
+
+pub(super) async fn an_entry_of_another_incarnation_that_was_cleared_is_not_lost(
     cache: Arc<dyn Cache>,
 ) -> Result<()> {
     let entry = Log::new().send(&*cache, "1").await?;
-    let incarnation = entry.incarnation.wrapping_add(1);
-    let other = Arc::new(Entry {
-        incarnation,
-        ..(*entry).clone()
-    });
-    assert_eq!(cache.settle(vec![other.clone()]).await?, [Settled::Cleared]);
+    let other = of_another_incarnation(&entry);
+    assert_eq!(cache.settle(vec![entry]).await?, [Settled::Cleared]);
     assert_eq!(cache.settle(vec![other]).await?, [Settled::Known]);
+    Ok(())
+}
+
+pub(super) async fn an_entry_of_another_incarnation_in_the_outbox_is_lost(
+    cache: Arc<dyn Cache>,
+) -> Result<()> {
+    let log = Log::new();
+    let entry = log.send(&*cache, "1").await?;
+    let other = of_another_incarnation(&entry);
+    assert_eq!(cache.settle(vec![other]).await?, [Settled::Lost]);
+    assert_eq!(cache.find(log.id, entry.id).await?, None);
+    let again = appended(&*cache, log.append("1", "1", false)).await?;
+    assert!(again.position > entry.position);
     Ok(())
 }
 

@@ -321,7 +321,7 @@ pub(super) async fn a_changes_entry_whose_position_is_taken_is_kept(
     let entry = change(&create);
     store.commit_members(create, entry.clone()).await?;
     assert_eq!(store.insert(vec![entry.clone()]).await?, [Inserted::Taken]);
-    assert_eq!(store.unlogged(log.id).await?, [entry.clone()]);
+    assert_eq!(store.unlogged(log.id).await?, std::slice::from_ref(&entry));
     let moved = Arc::new(Entry {
         position: Position(11),
         ..(*entry).clone()

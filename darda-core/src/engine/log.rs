@@ -138,7 +138,7 @@ impl Node {
     }
 
     pub(crate) async fn history(
-        &self,
+        self: &Arc<Self>,
         session: &SessionCore,
         conversation: ConversationId,
         range: Range,
@@ -166,7 +166,7 @@ impl Node {
     }
 
     pub(crate) async fn conversations(
-        &self,
+        self: &Arc<Self>,
         session: &SessionCore,
         before: Option<Position>,
         limit: usize,
@@ -222,7 +222,7 @@ impl Node {
     }
 
     async fn summary(
-        &self,
+        self: &Arc<Self>,
         session: &SessionCore,
         membership: Membership,
         head: Option<Head>,
@@ -273,7 +273,7 @@ impl Node {
     }
 
     async fn count_unread(
-        &self,
+        self: &Arc<Self>,
         session: &SessionCore,
         conversation: ConversationId,
         seen: Position,

@@ -37,8 +37,14 @@ pub(crate) enum To {
 /// The nodes of conversations' members, remembered for a moment.
 #[derive(Debug)]
 pub(crate) struct Routes {
-    known: Mutex<LruCache<ConversationId, (Arc<[NodeId]>, Instant)>>,
+    known: Mutex<LruCache<ConversationId, Known>>,
     ttl: Duration,
+}
+
+#[derive(Debug)]
+struct Known {
+    nodes: Arc<[NodeId]>,
+    until: Instant,
 }
 
 impl Routes {
@@ -51,14 +57,13 @@ impl Routes {
 
     fn get(&self, conversation: ConversationId) -> Option<Arc<[NodeId]>> {
         let mut known = self.known.lock();
-        let (nodes, until) = known.get(&conversation)?;
-        (Instant::now() < *until).then(|| nodes.clone())
+        let route = known.get(&conversation)?;
+        (Instant::now() < route.until).then(|| route.nodes.clone())
     }
 
     fn put(&self, conversation: ConversationId, nodes: Arc<[NodeId]>) {
-        self.known
-            .lock()
-            .put(conversation, (nodes, Instant::now() + self.ttl));
+        let until = Instant::now() + self.ttl;
+        self.known.lock().put(conversation, Known { nodes, until });
     }
 
     pub(crate) fn forget(&self, conversation: ConversationId) {

@@ -32,7 +32,7 @@ pub(crate) struct Reading {
 impl Node {
     /// Reads what a user may see of a stretch: at most `limit` entries nearest to the end point.
     pub(crate) async fn read(
-        &self,
+        self: &Arc<Self>,
         conversation: ConversationId,
         user: &UserId,
         asked: Range,
@@ -90,7 +90,7 @@ impl Node {
 
     /// `None` if the log was begun anew meanwhile: read again.
     async fn join(
-        &self,
+        self: &Arc<Self>,
         conversation: ConversationId,
         range: Range,
         limit: usize,
@@ -124,9 +124,8 @@ impl Node {
         }
         let reading = match (recent, page) {
             (Some(recent), Ok(page)) => {
-                for entry in outdated(&recent, &page) {
-                    // The writer takes it back, if the broker takes it; else the next reader's turn.
-                    drop(self.hand_over(entry)?);
+                for (entry, stands) in outdated(&recent, &page) {
+                    self.take_back(&entry, Some(stands)).await?;
                 }
                 Ok(merge(range, limit, recent, page))
             }
@@ -202,11 +201,14 @@ fn positions(page: &[Arc<Entry>]) -> HashMap<EntryId, Position> {
     page.iter().map(position).collect()
 }
 
-/// Entries of the cache that have moved since: a copy was promoted that did not know.
-fn outdated(recent: &Recent, page: &[Arc<Entry>]) -> Vec<Arc<Entry>> {
+/// Entries of the cache that stand further on: a copy was promoted that does not know of their move.
+fn outdated(recent: &Recent, page: &[Arc<Entry>]) -> Vec<(Arc<Entry>, Position)> {
     let stored = positions(page);
-    let moved = |entry: &&Arc<Entry>| stored.get(&entry.id) > Some(&entry.position);
-    recent.entries.iter().filter(moved).cloned().collect()
+    let moved = |entry: &Arc<Entry>| {
+        let stands = *stored.get(&entry.id)?;
+        (stands > entry.position).then(|| (entry.clone(), stands))
+    };
+    recent.entries.iter().filter_map(moved).collect()
 }
 
 fn merge(range: Range, limit: usize, recent: Recent, page: Vec<Arc<Entry>>) -> Reading {

@@ -79,17 +79,15 @@ impl Pending {
     /// # Errors
     /// `Unavailable` when the broker does not confirm in time, `Busy` when its queue is full: repeat
     /// the send with the same client id.
-    pub fn ack(self) -> impl Future<Output = Result<Ack>> + Send + 'static {
-        async move {
-            if let Some(handover) = self.handover {
-                match tokio::time::timeout(self.timeout, handover).await {
-                    Ok(Ok(confirmed)) => confirmed?,
-                    Ok(Err(_)) => return Err(Error::unavailable("the node stopped")),
-                    Err(_) => return Err(Error::unavailable("the broker did not confirm in time")),
-                }
+    pub async fn ack(self) -> Result<Ack> {
+        if let Some(handover) = self.handover {
+            match tokio::time::timeout(self.timeout, handover).await {
+                Ok(Ok(confirmed)) => confirmed?,
+                Ok(Err(_)) => return Err(Error::unavailable("the node stopped")),
+                Err(_) => return Err(Error::unavailable("the broker did not confirm in time")),
             }
-            Ok(self.ack)
         }
+        Ok(self.ack)
     }
 }
 

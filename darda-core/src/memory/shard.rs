@@ -230,7 +230,13 @@ impl Shard {
 
     pub(super) fn settle(&mut self, entry: &Entry) -> Settled {
         if self.clear(entry.conversation, entry.id, entry.position) {
-            return Settled::Cleared;
+            if self.incarnation == entry.incarnation {
+                return Settled::Cleared;
+            }
+            // Between the entry's incarnation and the copy that brought it back there may have been
+            // another one without it.
+            self.withdraw(entry.conversation, entry.id, entry.position);
+            return Settled::Lost;
         }
         let log = self.logs.peek(&entry.conversation);
         let remembered = log.and_then(|log| log.remembered(entry.id)) == Some(entry.position);

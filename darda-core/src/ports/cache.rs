@@ -71,8 +71,8 @@ pub enum Settled {
     Cleared,
     /// It was cleared before.
     Known,
-    /// The cache has lost its memory since the entry was appended, so that somebody may have read
-    /// the log without it: the entry must move to a new position.
+    /// The cache has lost memory since the entry was appended and before it was stored, so that
+    /// somebody may have read the log without it: the entry must move to a new position.
     Lost,
 }
 
@@ -116,9 +116,9 @@ pub struct Recent {
 ///   exception up to the limit: the nearest ones to the range's end point;
 /// - a head is known only where an entry of this incarnation stands: an older one need not be the
 ///   log's newest;
-/// - [`settle`](Self::settle) answers [`Settled::Lost`] exactly when the entry is not in the outbox at
-///   this position, the id is not remembered at this position, and the log's incarnation is not the
-///   entry's;
+/// - [`settle`](Self::settle) answers [`Settled::Lost`] exactly when the log's incarnation is not the
+///   entry's, and the entry either is in the outbox at this position, or its id is not remembered at
+///   this position. It is then [withdrawn](Self::withdraw), so that it can be appended anew;
 /// - [`withdraw`](Self::withdraw) of a membership change that set the log's epoch makes the log forget
 ///   its epoch;
 /// - the outbox is bounded per shard; at the bound `append` fails with

@@ -289,8 +289,8 @@ mod promotion {
 
         let all = vec![settled, waiting, lost.clone(), lost_but_stored];
         let found = cache.settle(all).await.unwrap();
-        use Settled::{Cleared, Known, Lost};
-        assert_eq!(found, [Known, Cleared, Lost, Lost]);
+        use Settled::{Known, Lost};
+        assert_eq!(found, [Known, Lost, Lost, Lost]);
 
         let stale = cache.append(append(log, "new", false)).await.unwrap();
         assert!(matches!(stale, Appended::StaleEpoch), "{stale:?}");
