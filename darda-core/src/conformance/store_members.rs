@@ -192,6 +192,7 @@ pub(super) async fn a_repeated_change_is_recognised_after_63_others(
     };
     commit(&*store, removal).await?;
     for epoch in 13..13 + 62 {
+        store.insert(store.unlogged(id).await?).await?;
         commit(&*store, delta(id, epoch - 1, epoch, &[])).await?;
     }
     let before = members(&*store, id).await?;

@@ -12,7 +12,7 @@ use super::node::Node;
 use super::registered::SessionCore;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::limits::MAX_CONVERSATIONS_PER_USER;
-use crate::model::{Body, ConversationId, ConversationKind, Entry, EntryId, Members, UserId};
+use crate::model::{ConversationId, ConversationKind, Entry, EntryId, Epoch, Members, UserId};
 
 /// How long it is remembered whether one user blocks another, if no node says otherwise.
 const BLOCKS_TTL: Duration = Duration::from_secs(10);
@@ -23,7 +23,8 @@ impl Node {
         self.members.lock().get(&conversation).cloned()
     }
 
-    /// Loads the members: as the store has them, with the changes that are on their way there.
+    /// Loads the members. Changes that are on their way are put into force first: nobody is let in
+    /// by a change that might still be lost.
     pub(crate) async fn load_members(
         &self,
         conversation: ConversationId,
@@ -37,9 +38,17 @@ impl Node {
             Err(error) => return Err(error),
         };
         let store = &self.ports.store;
-        let (stored, unlogged) =
+        let (mut stored, unlogged) =
             futures::try_join!(store.members(conversation), store.unlogged(conversation))?;
         if let Some(changes) = &changes {
+            let epoch = stored.as_ref().map_or(Epoch(0), |members| members.epoch);
+            let mut committed = false;
+            for change in changes.iter().filter(|change| change.epoch > epoch) {
+                committed |= self.commit_change(change).await?;
+            }
+            if committed {
+                stored = store.members(conversation).await?;
+            }
             for entry in unlogged {
                 if changes.iter().all(|change| change.id != entry.id) {
                     // The cache has lost it. Whether the broker takes it now or at the next time,
@@ -48,20 +57,10 @@ impl Node {
                 }
             }
         }
-        let known = stored.is_some();
-        let mut members = stored.unwrap_or_else(|| Members::nobody(conversation));
-        for entry in changes.into_iter().flatten() {
-            if let Body::Members { base, change } = &entry.body
-                && *base == members.epoch
-                && members.kind == ConversationKind::Group
-            {
-                members = members.with(&members.delta(&entry.sender, change, entry.epoch));
-            }
-        }
-        if !known && members.list.is_empty() {
+        let Some(members) = stored else {
             self.members.lock().pop(&conversation);
             return Ok(None);
-        }
+        };
         let members = Arc::new(members);
         self.remember_members(&members);
         Ok(Some(members))

@@ -1,6 +1,5 @@
 //! What a session is asked and what it answers.
 
-use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
