@@ -11,6 +11,9 @@ use crate::error::{Error, Result};
 use crate::model::{Entry, Position};
 use crate::ports::{Admission, Append, Appended, Inserted, Relocated, Relocation, Settled};
 
+/// Attempts at a new position.
+const MAX_ATTEMPTS: usize = 4;
+
 impl Node {
     /// Moves an entry that could not be stored, since its position is taken.
     pub(crate) async fn move_unstored(self: &Arc<Self>, entry: &Arc<Entry>) -> Result<()> {
@@ -75,16 +78,32 @@ impl Node {
             body: entry.body.clone(),
             admission: Admission::Relocated { epoch: entry.epoch },
         };
-        let moved = match self.ports.cache.append(append).await? {
-            Appended::New(moved) => Some(moved),
-            Appended::Repeat {
-                pending: Some(moved),
-                ..
-            } => Some(moved),
-            Appended::Repeat { .. } => self.ports.cache.find(entry.conversation, entry.id).await?,
-            Appended::StaleEpoch => None,
-        };
-        moved.ok_or_else(|| Error::unavailable("the entry is on its way to another position"))
+        for _ in 0..MAX_ATTEMPTS {
+            match self.ports.cache.append(append.clone()).await? {
+                Appended::New(moved) => return Ok(moved),
+                Appended::Repeat { position, .. } if position < entry.position => {
+                    // A promoted copy knows only where the entry was before.
+                    self.ports
+                        .cache
+                        .withdraw(entry.conversation, entry.id, position)
+                        .await?;
+                }
+                Appended::Repeat {
+                    pending: Some(moved),
+                    ..
+                } => return Ok(moved),
+                Appended::Repeat { .. } => {
+                    let found = self.ports.cache.find(entry.conversation, entry.id).await?;
+                    if let Some(moved) = found {
+                        return Ok(moved);
+                    }
+                }
+                Appended::StaleEpoch => {}
+            }
+        }
+        Err(Error::unavailable(
+            "the entry is on its way to another position",
+        ))
     }
 
     async fn moved(self: &Arc<Self>, from: &Entry, to: &Arc<Entry>) -> Result<()> {
