@@ -1,5 +1,5 @@
 //! The four ports. Each is a small trait with a written contract; every sentence of a contract has a
-//! case in [`conformance`](crate::conformance), which an implementation runs.
+//! case in the module `conformance` (feature `conformance`), which an implementation runs.
 //!
 //! All ports share this: methods may be called concurrently; a transient error
 //! ([`Error::is_transient`](crate::Error::is_transient)) says that the call may or may not have taken
