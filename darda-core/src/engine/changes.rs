@@ -98,12 +98,12 @@ impl Node {
         let id = EntryId::derive(conversation, user, &client_id);
         let creates = matches!(change, MemberChange::Create { .. });
         for _ in 0..MAX_ATTEMPTS {
-            let found = match self.find_entry(conversation, id).await? {
+            // The members first: whatever they contain is found by its id afterwards.
+            let loaded = self.load_members(conversation).await?;
+            let unlogged = self.ports.store.unlogged(conversation).await?;
+            let found = match unlogged.into_iter().find(|entry| entry.id == id) {
                 Some(entry) => Some(entry),
-                None => {
-                    let unlogged = self.ports.store.unlogged(conversation).await?;
-                    unlogged.into_iter().find(|entry| entry.id == id)
-                }
+                None => self.find_entry(conversation, id).await?,
             };
             if let Some(entry) = found {
                 if !matches!(entry.body, Body::Members { .. }) {
@@ -118,7 +118,7 @@ impl Node {
                 }
                 continue;
             }
-            let members = match self.load_members(conversation).await? {
+            let members = match loaded {
                 Some(members) if creates || members.get(user).is_some() => members,
                 None if creates => Arc::new(Members::nobody(conversation)),
                 _ => return Err(Error::not_found()),
