@@ -14,6 +14,17 @@ use crate::ports::{Admission, Append, Appended, Inserted, Relocated, Relocation,
 /// Attempts at a new position.
 const MAX_ATTEMPTS: usize = 4;
 
+/// An entry at a new position.
+struct NewPosition {
+    entry: Arc<Entry>,
+    /// Whether this attempt got it, and not another one.
+    own: bool,
+}
+
+fn on_its_way() -> Error {
+    Error::unavailable("the entry is on its way to another position")
+}
+
 impl Node {
     /// Moves an entry that could not be stored, since its position is taken.
     pub(crate) async fn move_unstored(self: &Arc<Self>, entry: &Arc<Entry>) -> Result<()> {
@@ -21,7 +32,7 @@ impl Node {
             .cache
             .withdraw(entry.conversation, entry.id, entry.position)
             .await?;
-        let moved = self.new_position(entry).await?;
+        let NewPosition { entry: moved, .. } = self.new_position(entry).await?;
         let inserted = self.ports.store.insert(vec![moved.clone()]).await?;
         match inserted.first() {
             Some(Inserted::New | Inserted::Repeat) => self.moved(entry, &moved).await,
@@ -37,7 +48,7 @@ impl Node {
 
     /// Moves an entry that is stored where somebody may have read past it.
     pub(crate) async fn move_stored(self: &Arc<Self>, entry: &Arc<Entry>) -> Result<()> {
-        let moved = self.new_position(entry).await?;
+        let NewPosition { entry: moved, own } = self.new_position(entry).await?;
         if moved.position == entry.position {
             return Ok(());
         }
@@ -47,7 +58,9 @@ impl Node {
         };
         match self.ports.store.relocate(relocation).await? {
             Relocated::Moved => self.moved(entry, &moved).await,
-            Relocated::Elsewhere { stands } => self.overtaken(&moved, stands).await,
+            Relocated::Elsewhere { stands } if own => self.overtaken(&moved, stands).await,
+            // Whoever got that position is about to use it.
+            Relocated::Elsewhere { .. } => Err(on_its_way()),
         }
     }
 
@@ -69,7 +82,7 @@ impl Node {
     }
 
     /// A position at the log's end: a new one, or the one that an earlier attempt got.
-    async fn new_position(&self, entry: &Entry) -> Result<Arc<Entry>> {
+    async fn new_position(&self, entry: &Entry) -> Result<NewPosition> {
         let append = Append {
             conversation: entry.conversation,
             id: entry.id,
@@ -80,7 +93,7 @@ impl Node {
         };
         for _ in 0..MAX_ATTEMPTS {
             match self.ports.cache.append(append.clone()).await? {
-                Appended::New(moved) => return Ok(moved),
+                Appended::New(entry) => return Ok(NewPosition { entry, own: true }),
                 Appended::Repeat { position, .. } if position < entry.position => {
                     // A promoted copy knows only where the entry was before.
                     self.ports
@@ -88,22 +101,19 @@ impl Node {
                         .withdraw(entry.conversation, entry.id, position)
                         .await?;
                 }
-                Appended::Repeat {
-                    pending: Some(moved),
-                    ..
-                } => return Ok(moved),
-                Appended::Repeat { .. } => {
-                    let found = self.ports.cache.find(entry.conversation, entry.id).await?;
-                    if let Some(moved) = found {
-                        return Ok(moved);
+                Appended::Repeat { pending, .. } => {
+                    let found = match pending {
+                        None => self.ports.cache.find(entry.conversation, entry.id).await?,
+                        pending => pending,
+                    };
+                    if let Some(entry) = found {
+                        return Ok(NewPosition { entry, own: false });
                     }
                 }
                 Appended::StaleEpoch => {}
             }
         }
-        Err(Error::unavailable(
-            "the entry is on its way to another position",
-        ))
+        Err(on_its_way())
     }
 
     async fn moved(self: &Arc<Self>, from: &Entry, to: &Arc<Entry>) -> Result<()> {
