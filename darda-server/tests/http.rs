@@ -5,7 +5,7 @@ mod server;
 
 use darda_server::{MetricsSource, RouterOptions, ServeOptions};
 use serde_json::json;
-use server::{Server, options};
+use server::{Server, options, soon};
 
 const NOWHERE: &str = "AAAAAAAAAAAAAAAAAAAAAA";
 
@@ -49,16 +49,25 @@ async fn what_was_said_is_read_over_http() {
         .http("PUT", &format!("{base}/receipts?id=bob"), &mark)
         .await;
     assert_eq!((marked.status, marked.json()), (200, json!({})));
-    let receipts = server
-        .http("GET", &format!("{base}/receipts?id=alice"), "")
-        .await
-        .json();
-    let of_bob = receipts["receipts"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .find(|it| it["user"] == "bob");
-    assert_eq!(of_bob.unwrap()["seen"], second["position"]);
+    // Marks are gathered for a moment.
+    let written = async {
+        loop {
+            let receipts = server
+                .http("GET", &format!("{base}/receipts?id=alice"), "")
+                .await
+                .json();
+            let of_bob = receipts["receipts"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .find(|it| it["user"] == "bob");
+            if of_bob.unwrap()["seen"] == second["position"] {
+                return;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    soon("bob's mark", written).await;
 }
 
 #[tokio::test]

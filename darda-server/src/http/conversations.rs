@@ -1,6 +1,5 @@
 //! Conversations, their history, members and receipts.
 
-use axum::extract::Path;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use darda_core::Mark;
@@ -8,7 +7,7 @@ use darda_core::model::{Position, limits};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::request::{Asked, Asker, Body};
+use super::request::{Asked, Asker, Body, Named};
 use crate::error::{Code, HttpError};
 use crate::wire::{
     self, ConversationsView, Empty, MAX_SAFE_INTEGER, MembersView, PageView, ReceiptsView,
@@ -71,11 +70,10 @@ pub(crate) async fn conversations(
     responses((status = 200, body = PageView), (status = "default", body = HttpError))
 )]
 pub(crate) async fn entries(
-    Path(conversation): Path<String>,
+    Named(conversation): Named,
     Asked(page): Asked<EntriesPage>,
     Asker(session): Asker,
 ) -> Result<Response, HttpError> {
-    let conversation = wire::conversation(&conversation)?;
     let limit = wire::page_limit(page.limit, limits::DEFAULT_PAGE, limits::MAX_PAGE)?;
     let range = wire::range(
         position("before", page.before)?,
@@ -92,10 +90,10 @@ pub(crate) async fn entries(
     responses((status = 200, body = MembersView), (status = "default", body = HttpError))
 )]
 pub(crate) async fn members(
-    Path(conversation): Path<String>,
+    Named(conversation): Named,
     Asker(session): Asker,
 ) -> Result<Response, HttpError> {
-    let members = session.members(wire::conversation(&conversation)?).await?;
+    let members = session.members(conversation).await?;
     Ok(json(&MembersView::from(members.as_ref())))
 }
 
@@ -106,10 +104,10 @@ pub(crate) async fn members(
     responses((status = 200, body = ReceiptsView), (status = "default", body = HttpError))
 )]
 pub(crate) async fn receipts(
-    Path(conversation): Path<String>,
+    Named(conversation): Named,
     Asker(session): Asker,
 ) -> Result<Response, HttpError> {
-    let receipts = session.receipts(wire::conversation(&conversation)?).await?;
+    let receipts = session.receipts(conversation).await?;
     Ok(json(&ReceiptsView::from(receipts.as_slice())))
 }
 
@@ -122,11 +120,10 @@ pub(crate) async fn receipts(
     responses((status = 200, body = Empty), (status = "default", body = HttpError))
 )]
 pub(crate) async fn mark(
-    Path(conversation): Path<String>,
+    Named(conversation): Named,
     Asker(session): Asker,
     Body(marks): Body<NewMarks>,
 ) -> Result<Response, HttpError> {
-    let conversation = wire::conversation(&conversation)?;
     let delivered = position("delivered", marks.delivered)?.map(Mark::Delivered);
     let seen = position("seen", marks.seen)?.map(Mark::Seen);
     if delivered.is_none() && seen.is_none() {

@@ -1,6 +1,7 @@
 //! The API's description, from the code, and a viewer that needs no outside host.
 
 use axum::extract::Path;
+use axum::extract::rejection::PathRejection;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use utoipa::OpenApi;
@@ -45,10 +46,10 @@ pub(crate) async fn docs() -> Response {
     typed("index.html", HTML)
 }
 
-pub(crate) async fn docs_file(Path(file): Path<String>) -> Response {
-    match file.as_str() {
-        "docs.js" => typed(&file, SCRIPT),
-        "docs.css" => typed(&file, STYLE),
+pub(crate) async fn docs_file(file: Result<Path<String>, PathRejection>) -> Response {
+    match file.as_ref().map(|file| file.as_str()) {
+        Ok("docs.js") => typed("docs.js", SCRIPT),
+        Ok("docs.css") => typed("docs.css", STYLE),
         _ => no_such_route().await.into_response(),
     }
 }

@@ -1,5 +1,6 @@
 //! The page: the files of `page/`, in the binary.
 
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
@@ -21,8 +22,14 @@ pub(crate) async fn page(headers: HeaderMap) -> Response {
     file("index.html", &headers).await
 }
 
-pub(crate) async fn page_file(Path(path): Path<String>, headers: HeaderMap) -> Response {
-    file(&path, &headers).await
+pub(crate) async fn page_file(
+    path: Result<Path<String>, PathRejection>,
+    headers: HeaderMap,
+) -> Response {
+    match path {
+        Ok(Path(path)) => file(&path, &headers).await,
+        Err(_) => no_such_route().await.into_response(),
+    }
 }
 
 async fn file(path: &str, headers: &HeaderMap) -> Response {

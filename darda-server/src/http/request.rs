@@ -4,10 +4,11 @@
 use std::time::Duration;
 
 use axum::body::Bytes;
-use axum::extract::{FromRequest, FromRequestParts, Query, Request};
+use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use darda_core::Session;
+use darda_core::model::ConversationId;
 use metrics::counter;
 use serde::de::DeserializeOwned;
 
@@ -48,6 +49,21 @@ fn too_many(wait: Duration) -> HttpError {
     let mut failure = Failure::new(Code::RateLimited, "too many requests");
     failure.retry_after_ms = Some(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).max(1));
     failure.into()
+}
+
+/// The conversation that the path names.
+#[derive(Debug)]
+pub(crate) struct Named(pub(crate) ConversationId);
+
+impl FromRequestParts<AppState> for Named {
+    type Rejection = HttpError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, HttpError> {
+        let Path(name) = Path::<String>::from_request_parts(parts, state)
+            .await
+            .map_err(|error| HttpError::new(Code::Invalid, error.body_text()))?;
+        Ok(Self(crate::wire::conversation(&name)?))
+    }
 }
 
 /// The query, with unknown parameters ignored.

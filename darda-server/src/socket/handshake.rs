@@ -30,7 +30,7 @@ pub(crate) async fn upgrade(State(state): State<AppState>, request: Request) -> 
     let session = match state.authenticate(&parts).await {
         Ok(user) => Box::pin(state.chat().connect(user))
             .await
-            .map_err(|error| refused(&error)),
+            .map_err(|error| refused(&error, state.chat().is_draining())),
         Err(AuthError::Unauthenticated(_)) => Err(Close::UNAUTHENTICATED),
         Err(AuthError::Unavailable(_)) => Err(Close::TRY_LATER),
     };
@@ -52,8 +52,9 @@ pub(crate) async fn upgrade(State(state): State<AppState>, request: Request) -> 
     (StatusCode::SWITCHING_PROTOCOLS, headers).into_response()
 }
 
-fn refused(error: &Error) -> Close {
+fn refused(error: &Error, draining: bool) -> Close {
     match error.kind() {
+        _ if draining => Close::RESTART,
         ErrorKind::Closed => Close::RESTART,
         ErrorKind::RateLimited => Close::FLOODING,
         _ => Close::TRY_LATER,

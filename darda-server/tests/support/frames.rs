@@ -305,14 +305,14 @@ pub(crate) fn replies() -> Vec<Frame> {
         ),
     ];
     let presence = vec![
-        (user("alice"), Presence::Online),
+        (user("bob"), Presence::Online),
         (
-            user("bob"),
+            user("carol"),
             Presence::Offline {
                 last_seen_ms: Some(START / 1000),
             },
         ),
-        (user("carol"), Presence::Offline { last_seen_ms: None }),
+        (user("dave"), Presence::Offline { last_seen_ms: None }),
     ];
     vec![
         ok("ack", &AckView::from(ack())),
