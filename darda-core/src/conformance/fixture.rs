@@ -139,6 +139,7 @@ impl Log {
             client_id,
             body: client.into(),
             incarnation: 1,
+            relocated: false,
         })
     }
 

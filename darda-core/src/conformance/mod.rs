@@ -270,7 +270,9 @@ list! {
         find_gives_an_entry_or_nothing,
         a_relocated_entry_is_at_its_new_position_only,
         relocating_again_changes_nothing,
-        relocating_from_a_position_that_was_left_changes_nothing,
+        an_entry_is_never_relocated_back,
+        an_entry_is_not_relocated_to_a_taken_position,
+        relocating_an_unknown_entry_stores_it,
         a_relocated_entry_inserted_at_its_old_position_is_a_duplicate,
         a_relocated_entrys_old_position_is_free,
     ]
@@ -291,7 +293,6 @@ list! {
         a_conflicting_changes_entry_is_not_kept,
         a_changes_entry_whose_position_is_taken_is_kept,
         unlogged_changes_are_bounded,
-        marks_outlive_a_removal,
         marks_only_move_forward,
         a_seen_mark_pulls_delivered_along,
         marks_of_strangers_are_ignored,

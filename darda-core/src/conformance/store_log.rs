@@ -7,7 +7,7 @@ use futures::future::try_join_all;
 use super::fixture::{Log, client_id, positions};
 use crate::error::Result;
 use crate::model::{Body, Entry, EntryId, Epoch, Message, Position};
-use crate::ports::{Inserted, Range, Relocated, Relocation, Store};
+use crate::ports::{Inserted, Range, Relocated, Store};
 
 pub(super) async fn an_inserted_entry_reads_back_as_it_was(store: Arc<dyn Store>) -> Result<()> {
     let log = Log::new();
@@ -40,6 +40,7 @@ pub(super) async fn an_inserted_entry_reads_back_as_it_was(store: Arc<dyn Store>
             prev,
             epoch: Epoch(position),
             incarnation: u64::MAX / 2,
+            relocated: true,
             ..entry
         })
     });
@@ -271,38 +272,32 @@ pub(super) async fn find_gives_an_entry_or_nothing(store: Arc<dyn Store>) -> Res
 }
 
 /// A log with entries at 1, 2 and 3, of which the second has moved to 9.
-async fn relocated(store: &dyn Store) -> Result<(Log, Relocation)> {
+async fn relocated(store: &dyn Store) -> Result<(Log, Arc<Entry>)> {
     let log = Log::new();
     store.insert(log.entries(3)).await?;
-    let relocation = Relocation {
-        from: Position(2),
-        entry: log.entry(9, "2"),
-    };
-    store.relocate(relocation.clone()).await?;
-    Ok((log, relocation))
+    let entry = log.entry(9, "2");
+    let left = Some(Position(2));
+    assert_eq!(
+        store.relocate(entry.clone()).await?,
+        Relocated::Stands { left }
+    );
+    Ok((log, entry))
 }
 
 pub(super) async fn a_relocated_entry_is_at_its_new_position_only(
     store: Arc<dyn Store>,
 ) -> Result<()> {
-    let (log, relocation) = relocated(&*store).await?;
+    let (log, entry) = relocated(&*store).await?;
     let page = store.page(log.id, Range::OLDEST, 10).await?;
-    assert_eq!(
-        page,
-        [
-            log.entry(1, "1"),
-            log.entry(3, "3"),
-            relocation.entry.clone()
-        ]
-    );
-    let found = store.find(log.id, relocation.entry.id).await?;
-    assert_eq!(found, Some(relocation.entry));
+    assert_eq!(page, [log.entry(1, "1"), log.entry(3, "3"), entry.clone()]);
+    assert_eq!(store.find(log.id, entry.id).await?, Some(entry));
     Ok(())
 }
 
 pub(super) async fn relocating_again_changes_nothing(store: Arc<dyn Store>) -> Result<()> {
-    let (log, relocation) = relocated(&*store).await?;
-    assert_eq!(store.relocate(relocation).await?, Relocated::Moved);
+    let (log, entry) = relocated(&*store).await?;
+    let stands = Relocated::Stands { left: None };
+    assert_eq!(store.relocate(entry).await?, stands);
     assert_eq!(
         positions(&store.page(log.id, Range::OLDEST, 10).await?),
         [1, 3, 9]
@@ -310,32 +305,43 @@ pub(super) async fn relocating_again_changes_nothing(store: Arc<dyn Store>) -> R
     Ok(())
 }
 
-pub(super) async fn relocating_from_a_position_that_was_left_changes_nothing(
-    store: Arc<dyn Store>,
-) -> Result<()> {
-    let (log, relocation) = relocated(&*store).await?;
-    let again = Relocation {
-        entry: log.entry(10, "2"),
-        ..relocation
-    };
-    let elsewhere = Relocated::Elsewhere {
+pub(super) async fn an_entry_is_never_relocated_back(store: Arc<dyn Store>) -> Result<()> {
+    let (log, _) = relocated(&*store).await?;
+    let beyond = Relocated::Beyond {
         stands: Position(9),
     };
-    assert_eq!(store.relocate(again).await?, elsewhere);
+    assert_eq!(store.relocate(log.entry(8, "2")).await?, beyond);
     assert_eq!(
         positions(&store.page(log.id, Range::OLDEST, 10).await?),
         [1, 3, 9]
     );
+    Ok(())
+}
+
+pub(super) async fn an_entry_is_not_relocated_to_a_taken_position(
+    store: Arc<dyn Store>,
+) -> Result<()> {
+    let (log, entry) = relocated(&*store).await?;
+    assert_eq!(store.relocate(log.entry(9, "1")).await?, Relocated::Taken);
+    let page = store.page(log.id, Range::OLDEST, 10).await?;
+    assert_eq!(page, [log.entry(1, "1"), log.entry(3, "3"), entry]);
+    Ok(())
+}
+
+pub(super) async fn relocating_an_unknown_entry_stores_it(store: Arc<dyn Store>) -> Result<()> {
+    let log = Log::new();
+    let entry = log.entry(5, "1");
+    let stands = Relocated::Stands { left: None };
+    assert_eq!(store.relocate(entry.clone()).await?, stands);
+    assert_eq!(store.page(log.id, Range::OLDEST, 10).await?, [entry]);
     Ok(())
 }
 
 pub(super) async fn a_relocated_entry_inserted_at_its_old_position_is_a_duplicate(
     store: Arc<dyn Store>,
 ) -> Result<()> {
-    let (log, relocation) = relocated(&*store).await?;
-    let inserted = store
-        .insert(vec![log.entry(2, "2"), relocation.entry])
-        .await?;
+    let (log, entry) = relocated(&*store).await?;
+    let inserted = store.insert(vec![log.entry(2, "2"), entry]).await?;
     let duplicate = Inserted::Duplicate {
         stands: Position(9),
     };

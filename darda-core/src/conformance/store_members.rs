@@ -49,6 +49,7 @@ fn change(delta: &MembersDelta) -> Arc<Entry> {
         client_id,
         body: rename(delta.base),
         incarnation: 1,
+        relocated: false,
     })
 }
 
@@ -265,18 +266,7 @@ pub(super) async fn a_removed_member_has_no_membership(store: Arc<dyn Store>) ->
     assert!(store.memberships(b.clone()).await?.is_empty());
     assert_eq!(store.memberships(a.clone()).await?.len(), 1);
     assert!(store.marks(id).await?.iter().all(|(user, _)| *user != b));
-    Ok(())
-}
-
-pub(super) async fn marks_outlive_a_removal(store: Arc<dyn Store>) -> Result<()> {
-    let (id, a, b) = (group(), user("a"), user("b"));
-    commit(&*store, delta(id, 0, 10, &[&a, &b])).await?;
-    store.mark(vec![update(id, &b, marks(9, 9))]).await?;
-    let removal = MembersDelta {
-        remove: vec![b.clone()],
-        ..delta(id, 10, 20, &[])
-    };
-    commit(&*store, removal).await?;
+    // Who comes back has the old marks.
     commit(&*store, delta(id, 20, 30, &[&b])).await?;
     assert_eq!(held(&*store, id, &b).await?, marks(9, 9));
     Ok(())
@@ -327,7 +317,7 @@ pub(super) async fn a_changes_entry_whose_position_is_taken_is_kept(
         position: Position(11),
         ..(*entry).clone()
     });
-    store.insert(vec![moved]).await?;
+    store.relocate(moved).await?;
     assert!(store.unlogged(log.id).await?.is_empty());
     Ok(())
 }

@@ -132,6 +132,24 @@ impl Node {
         }
     }
 
+    /// Waits for what is in an inbox. After a stop it takes what is left. Returns whether there is
+    /// anything.
+    pub(crate) async fn gather<T>(
+        &self,
+        inbox: &mut mpsc::Receiver<T>,
+        batch: &mut Vec<T>,
+        limit: usize,
+    ) -> bool {
+        tokio::select! {
+            biased;
+            count = inbox.recv_many(batch, limit) => count > 0,
+            () = self.stop.cancelled() => {
+                inbox.close();
+                inbox.recv_many(batch, limit).await > 0
+            }
+        }
+    }
+
     /// Waits, but not past a stop. Returns whether to go on.
     pub(crate) async fn pause(&self, time: Duration) -> bool {
         tokio::select! {

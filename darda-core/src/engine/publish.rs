@@ -129,17 +129,7 @@ impl Node {
 
 pub(crate) async fn run(node: Arc<Node>, mut inbox: mpsc::Receiver<Outgoing>) {
     let mut batch = Vec::new();
-    loop {
-        tokio::select! {
-            biased;
-            count = inbox.recv_many(&mut batch, MAX_BATCH) => if count == 0 { return },
-            () = node.stop.cancelled() => {
-                inbox.close();
-                if inbox.recv_many(&mut batch, MAX_BATCH).await == 0 {
-                    return;
-                }
-            }
-        }
+    while node.gather(&mut inbox, &mut batch, MAX_BATCH).await {
         node.instruments.publish_depth.set(batch.len() as f64);
         let mut publications = Vec::with_capacity(batch.len());
         for Outgoing { event, to } in batch.drain(..) {

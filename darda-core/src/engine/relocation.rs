@@ -4,26 +4,16 @@
 //! An entry that came late at its old position would be missed by every cursor that is past it. At a
 //! new position at the log's end everybody gets it.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::node::Node;
 use crate::error::{Error, Result};
 use crate::model::{Entry, Position};
-use crate::ports::{Admission, Append, Appended, Inserted, Relocated, Relocation, Settled};
+use crate::ports::{Admission, Append, Appended, Relocated, Settled};
 
 /// Attempts at a new position.
 const MAX_ATTEMPTS: usize = 4;
-
-/// An entry at a new position.
-struct NewPosition {
-    entry: Arc<Entry>,
-    /// Whether this attempt got it, and not another one.
-    own: bool,
-}
-
-fn on_its_way() -> Error {
-    Error::unavailable("the entry is on its way to another position")
-}
 
 impl Node {
     /// Moves an entry that could not be stored, since its position is taken.
@@ -32,44 +22,46 @@ impl Node {
             .cache
             .withdraw(entry.conversation, entry.id, entry.position)
             .await?;
-        let NewPosition { entry: moved, .. } = self.new_position(entry).await?;
-        let inserted = self.ports.store.insert(vec![moved.clone()]).await?;
-        match inserted.first() {
-            Some(Inserted::New | Inserted::Repeat) => self.moved(entry, &moved).await,
-            Some(Inserted::Duplicate { stands }) => {
-                self.tell_withdrawn(entry, Some(*stands));
-                self.overtaken(&moved, *stands).await
+        self.move_on(entry).await
+    }
+
+    /// Moves an entry to the log's end.
+    pub(crate) async fn move_on(self: &Arc<Self>, entry: &Entry) -> Result<()> {
+        let moved = self.new_position(entry).await?;
+        self.stand(&moved, entry.position).await
+    }
+
+    /// Stores an entry at its new position, wherever it was before: at `from` as far as the caller
+    /// knows. Of several attempts the furthest one stands, whichever comes last.
+    async fn stand(self: &Arc<Self>, entry: &Arc<Entry>, from: Position) -> Result<()> {
+        match self.ports.store.relocate(entry.clone()).await? {
+            Relocated::Stands { left } => {
+                self.instruments.writer_relocated.increment(1);
+                for gone in BTreeSet::from([from, left.unwrap_or(from)]) {
+                    self.tell_withdrawn(entry, gone, Some(entry.position));
+                }
+                self.announce(entry, None);
+                self.move_heads(std::slice::from_ref(entry)).await?;
+                self.settle_moved(entry).await
             }
-            Some(Inserted::Taken) | None => {
+            Relocated::Beyond { stands } => self.overtaken(entry, stands).await,
+            Relocated::Taken => {
+                self.take_back(entry, None).await?;
                 Err(Error::unavailable("the new position is taken too"))
             }
         }
     }
 
-    /// Moves an entry that is stored where somebody may have read past it.
-    pub(crate) async fn move_stored(self: &Arc<Self>, entry: &Arc<Entry>) -> Result<()> {
-        let NewPosition { entry: moved, own } = self.new_position(entry).await?;
-        if moved.position == entry.position {
-            return Ok(());
-        }
-        let relocation = Relocation {
-            from: entry.position,
-            entry: moved.clone(),
-        };
-        match self.ports.store.relocate(relocation).await? {
-            Relocated::Moved => self.moved(entry, &moved).await,
-            Relocated::Elsewhere { stands } if own => self.overtaken(&moved, stands).await,
-            // Whoever got that position is about to use it.
-            Relocated::Elsewhere { .. } => Err(on_its_way()),
-        }
-    }
-
-    /// Takes an entry back whose id is stored at another position.
+    /// Deals with an entry whose id is stored at another position.
     pub(crate) async fn overtaken(
         self: &Arc<Self>,
         entry: &Arc<Entry>,
         stands: Position,
     ) -> Result<()> {
+        if stands < entry.position && entry.relocated {
+            // Its move was cut off.
+            return Box::pin(self.stand(entry, stands)).await;
+        }
         self.take_back(entry, Some(stands)).await?;
         if stands < entry.position {
             return Ok(());
@@ -82,7 +74,7 @@ impl Node {
     }
 
     /// A position at the log's end: a new one, or the one that an earlier attempt got.
-    async fn new_position(&self, entry: &Entry) -> Result<NewPosition> {
+    async fn new_position(&self, entry: &Entry) -> Result<Arc<Entry>> {
         let append = Append {
             conversation: entry.conversation,
             id: entry.id,
@@ -93,7 +85,7 @@ impl Node {
         };
         for _ in 0..MAX_ATTEMPTS {
             match self.ports.cache.append(append.clone()).await? {
-                Appended::New(entry) => return Ok(NewPosition { entry, own: true }),
+                Appended::New(moved) => return Ok(moved),
                 Appended::Repeat { position, .. } if position < entry.position => {
                     // A promoted copy knows only where the entry was before.
                     self.ports
@@ -106,29 +98,23 @@ impl Node {
                         None => self.ports.cache.find(entry.conversation, entry.id).await?,
                         pending => pending,
                     };
-                    if let Some(entry) = found {
-                        return Ok(NewPosition { entry, own: false });
+                    if let Some(moved) = found {
+                        return Ok(moved);
                     }
                 }
                 Appended::StaleEpoch => {}
             }
         }
-        Err(on_its_way())
-    }
-
-    async fn moved(self: &Arc<Self>, from: &Entry, to: &Arc<Entry>) -> Result<()> {
-        self.instruments.writer_relocated.increment(1);
-        self.tell_withdrawn(from, Some(to.position));
-        self.announce(to, None);
-        self.move_heads(std::slice::from_ref(to)).await?;
-        self.settle_moved(to).await
+        Err(Error::unavailable(
+            "the entry is on its way to another position",
+        ))
     }
 
     async fn settle_moved(self: &Arc<Self>, entry: &Arc<Entry>) -> Result<()> {
         let settled = self.ports.cache.settle(vec![entry.clone()]).await?;
         match settled.first() {
             // The cache lost its memory once more. The boxed future only ends the type's recursion.
-            Some(Settled::Lost) => Box::pin(self.move_stored(entry)).await,
+            Some(Settled::Lost) => Box::pin(self.move_on(entry)).await,
             _ => Ok(()),
         }
     }

@@ -8,7 +8,7 @@ use futures::StreamExt;
 
 use super::node::{Backoff, Node};
 use crate::error::Result;
-use crate::model::{Body, ConversationId, Entry};
+use crate::model::{Body, ConversationId, Entry, Position};
 use crate::ports::{Delivery, EventBody, Head, Inserted, Settled, Verdict};
 
 /// Attempts at giving verdicts before the stream is given up.
@@ -223,7 +223,7 @@ impl Batch<'_> {
                         Settled::Cleared | Settled::Known => Ok(()),
                         Settled::Lost => {
                             let entry = self.entry(at);
-                            self.node.bounded(self.node.move_stored(&entry)).await
+                            self.node.bounded(self.node.move_on(&entry)).await
                         }
                     };
                     self.judge(at, outcome);
@@ -260,26 +260,27 @@ impl Node {
     pub(crate) async fn take_back(
         self: &Arc<Self>,
         entry: &Arc<Entry>,
-        stands: Option<crate::model::Position>,
+        stands: Option<Position>,
     ) -> Result<()> {
         self.ports
             .cache
             .withdraw(entry.conversation, entry.id, entry.position)
             .await?;
         self.instruments.writer_withdrawn.increment(1);
-        self.tell_withdrawn(entry, stands);
+        self.tell_withdrawn(entry, entry.position, stands);
         Ok(())
     }
 
     pub(crate) fn tell_withdrawn(
         self: &Arc<Self>,
         entry: &Entry,
-        stands: Option<crate::model::Position>,
+        position: Position,
+        stands: Option<Position>,
     ) {
         let body = EventBody::Withdrawn {
             conversation: entry.conversation,
             id: entry.id,
-            position: entry.position,
+            position,
             stands,
         };
         self.tell_members(entry, body, None);

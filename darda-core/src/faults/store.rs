@@ -9,9 +9,7 @@ use async_trait::async_trait;
 use super::switchboard::{Faults, Port};
 use crate::error::Result;
 use crate::model::{ConversationId, Entry, EntryId, Marks, Members, MembersDelta, UserId};
-use crate::ports::{
-    Commit, Head, Inserted, MarkUpdate, Membership, Range, Relocated, Relocation, Store,
-};
+use crate::ports::{Commit, Head, Inserted, MarkUpdate, Membership, Range, Relocated, Store};
 
 /// A [`Store`] with [`Faults`].
 #[derive(Debug)]
@@ -39,8 +37,8 @@ impl Store for FaultyStore {
         self.faults.around_batch(Port::Store, entries, insert).await
     }
 
-    async fn relocate(&self, relocation: Relocation) -> Result<Relocated> {
-        self.around(self.inner.relocate(relocation)).await
+    async fn relocate(&self, entry: Arc<Entry>) -> Result<Relocated> {
+        self.around(self.inner.relocate(entry)).await
     }
 
     async fn page(

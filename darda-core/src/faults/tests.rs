@@ -37,6 +37,7 @@ fn entry(position: u64) -> Arc<Entry> {
         client_id,
         body: "text".into(),
         incarnation: 1,
+        relocated: false,
     })
 }
 

@@ -117,6 +117,7 @@ impl Shard {
             client_id,
             body,
             incarnation: self.incarnation,
+            relocated,
         });
         log.push(&entry, now);
         log.pending += 1;

@@ -11,9 +11,7 @@ use crate::model::limits::{MAX_BLOCKS_PER_USER, MAX_CONVERSATIONS_PER_USER, MAX_
 use crate::model::{
     ConversationId, Entry, EntryId, Epoch, Marks, Members, MembersDelta, Position, UserId,
 };
-use crate::ports::{
-    Commit, Head, Inserted, MarkUpdate, Membership, Range, Relocated, Relocation, Store,
-};
+use crate::ports::{Commit, Head, Inserted, MarkUpdate, Membership, Range, Relocated, Store};
 
 const SHARDS: usize = 64;
 /// Applied changes of a conversation that are recognised.
@@ -112,24 +110,22 @@ impl Conversation {
         Inserted::New
     }
 
-    fn relocate(&mut self, from: Position, entry: Arc<Entry>) -> Result<Relocated> {
-        match self.ids.get(&entry.id) {
-            Some(&stands) if stands == entry.position => return Ok(Relocated::Moved),
-            Some(&stands) if stands != from => return Ok(Relocated::Elsewhere { stands }),
-            Some(_) | None => {}
+    fn relocate(&mut self, entry: Arc<Entry>) -> Relocated {
+        let left = match self.ids.get(&entry.id).copied() {
+            Some(stands) if stands > entry.position => return Relocated::Beyond { stands },
+            Some(stands) if stands == entry.position => return Relocated::Stands { left: None },
+            left => left,
+        };
+        if self.entries.contains_key(&entry.position) {
+            return Relocated::Taken;
         }
-        if self
-            .entries
-            .get(&entry.position)
-            .is_some_and(|other| other.id != entry.id)
-        {
-            return Err(Error::new(ErrorKind::Conflict, "the new position is taken"));
+        if let Some(left) = left {
+            self.entries.remove(&left);
         }
-        if self.ids.insert(entry.id, entry.position).is_some() {
-            self.entries.remove(&from);
-        }
+        self.unlogged.retain(|change| change.id != entry.id);
+        self.ids.insert(entry.id, entry.position);
         self.entries.insert(entry.position, entry);
-        Ok(Relocated::Moved)
+        Relocated::Stands { left }
     }
 
     fn page(&self, range: Range, limit: usize) -> Vec<Arc<Entry>> {
@@ -198,9 +194,8 @@ impl Store for MemoryStore {
         Ok(entries.iter().map(insert).collect())
     }
 
-    async fn relocate(&self, relocation: Relocation) -> Result<Relocated> {
-        let Relocation { from, entry } = relocation;
-        self.write(entry.conversation, |log| log.relocate(from, entry))
+    async fn relocate(&self, entry: Arc<Entry>) -> Result<Relocated> {
+        Ok(self.write(entry.conversation, |log| log.relocate(entry)))
     }
 
     async fn page(

@@ -79,5 +79,6 @@ fn entry(number: u64) -> Arc<Entry> {
         client_id,
         body,
         incarnation,
+        relocated: false,
     })
 }

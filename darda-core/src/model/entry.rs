@@ -238,4 +238,6 @@ pub struct Entry {
     pub body: Body,
     /// The cache incarnation that gave the position: see [`Cache`](crate::ports::Cache).
     pub incarnation: u64,
+    /// Whether it got this position because it had lost an earlier one.
+    pub relocated: bool,
 }

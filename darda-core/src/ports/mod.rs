@@ -15,6 +15,4 @@ pub use broker::{Broker, Delivery, DeliveryTag, Publication, Route, Verdict};
 pub use cache::{Admission, Append, Appended, Cache, Recent, Settled};
 pub use event::{Audience, Event, EventBody, LiveEvent, LostRange, ReceiptChange};
 pub use registry::{Lease, Presence, SessionRegistry};
-pub use store::{
-    Commit, Head, Inserted, MarkUpdate, Membership, Range, Relocated, Relocation, Store,
-};
+pub use store::{Commit, Head, Inserted, MarkUpdate, Membership, Range, Relocated, Store};

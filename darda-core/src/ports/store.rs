@@ -63,25 +63,21 @@ pub enum Inserted {
     Taken,
 }
 
-/// An entry that moves to a new position.
-#[derive(Debug, Clone)]
-pub struct Relocation {
-    /// Where it is stored.
-    pub from: Position,
-    /// The entry at its new position.
-    pub entry: Arc<Entry>,
-}
-
 /// What became of a relocation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Relocated {
-    /// It is at the new position, now or since before.
-    Moved,
-    /// It is at a third position. Nothing was moved.
-    Elsewhere {
+    /// The entry stands at the new position.
+    Stands {
+        /// Where it stood before, if it was stored.
+        left: Option<Position>,
+    },
+    /// It stands further on. Nothing was moved.
+    Beyond {
         /// Where the id is.
         stands: Position,
     },
+    /// The new position holds an entry with another id. Nothing was moved.
+    Taken,
 }
 
 /// What became of a membership change.
@@ -166,8 +162,7 @@ pub struct MarkUpdate {
 /// - [`commit_members`](Self::commit_members) applies a change completely or not at all, exactly
 ///   when the conversation is at the change's base, and recognises at least the last 64 applied
 ///   epochs of a conversation as [`Commit::Repeat`]. The change's entry is kept in the same step:
-///   [`unlogged`](Self::unlogged) returns it until [`insert`](Self::insert) has said
-///   [`Inserted::New`], [`Inserted::Repeat`] or [`Inserted::Duplicate`] of its id. So a change that
+///   [`unlogged`](Self::unlogged) returns it until its id is stored in the log. So a change that
 ///   is in force comes into the log even if cache and broker have lost it;
 /// - marks and heads only move forward, also those of a member who was taken out and comes back;
 /// - a read that starts after a write returned sees it.
@@ -189,9 +184,9 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// Stores entries, each by itself; the answers are in the entries' order.
     async fn insert(&self, entries: Vec<Arc<Entry>>) -> Result<Vec<Inserted>>;
 
-    /// Moves a stored entry to a new position. If it is there already, nothing happens. Readers
-    /// see it at one of the two positions, for a moment perhaps at neither, never at both.
-    async fn relocate(&self, relocation: Relocation) -> Result<Relocated>;
+    /// Moves an entry on to this position from wherever it is stored before it, or stores it there.
+    /// Readers see it at one of the two positions, for a moment perhaps at neither, never at both.
+    async fn relocate(&self, entry: Arc<Entry>) -> Result<Relocated>;
 
     /// The stored entries of a range: at most `limit`, the nearest to the end point, ascending.
     async fn page(

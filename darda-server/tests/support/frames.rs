@@ -194,6 +194,7 @@ fn message(step: u64, client_id: &str, body: impl Into<Body>) -> Arc<Entry> {
         client_id,
         body: body.into(),
         incarnation: 0,
+        relocated: false,
     })
 }
 
@@ -213,6 +214,7 @@ fn change(change: MemberChange) -> Arc<Entry> {
             change,
         },
         incarnation: 0,
+        relocated: false,
     })
 }
 

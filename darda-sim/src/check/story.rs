@@ -144,6 +144,7 @@ impl Story {
             client_id: ClientId::new(name).unwrap(),
             body,
             incarnation: 0,
+            relocated: false,
         };
         self.log().entries.push(entry);
         self.log().entries.sort_by_key(|entry| entry.position);
