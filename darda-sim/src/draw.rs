@@ -209,11 +209,16 @@ fn draw_faults(rng: &mut Rng, active_ms: u64) -> Vec<Fault> {
         if rng.u8(..10) < 3 {
             for _ in 0..rng.usize(1..=3) {
                 let at_ms = rng.u64(SETUP_MS / 2..active_ms);
-                let for_ms = rng.u64(100..8_000);
+                let breakage = kind(rng);
+                let longest_ms = match breakage {
+                    // Longer than any call may take.
+                    Breakage::Hangs { .. } => 25_000,
+                    _ => 8_000,
+                };
                 faults.push(Fault {
                     at_ms,
-                    for_ms,
-                    breakage: kind(rng),
+                    for_ms: rng.u64(100..longest_ms),
+                    breakage,
                 });
             }
         }

@@ -17,8 +17,9 @@ use crate::plan::{Plan, QUIET_MS};
 use crate::recorder::Recorder;
 use crate::world::World;
 
-/// No call may take longer, in simulated time. Above the engine's own timeout and the longest hang.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// No call may take longer, in simulated time: a send waits for its append and then for the broker,
+/// each within the engine's request timeout of 5 s.
+const PATIENCE: Duration = Duration::from_secs(11);
 /// At the end, clients may take so long to catch up.
 const SETTLE: Duration = Duration::from_secs(120);
 const SAMPLE_EVERY: Duration = Duration::from_secs(5);
