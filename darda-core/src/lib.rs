@@ -26,6 +26,8 @@
 //! The four [`ports`] are what the engine stands on; [`memory`] implements them for embedded use and
 //! for tests.
 
+#[cfg(feature = "adapter")]
+pub mod adapter;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod engine;

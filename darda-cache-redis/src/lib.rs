@@ -1,0 +1,1 @@
+//! Darda's cache and session registry on Redis.

@@ -1,0 +1,1 @@
+//! Darda's store on MongoDB.

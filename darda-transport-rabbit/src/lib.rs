@@ -1,0 +1,1 @@
+//! Darda's broker on RabbitMQ.
