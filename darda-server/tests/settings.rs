@@ -2,10 +2,11 @@
 
 use std::collections::HashMap;
 use std::ffi::OsString;
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use darda_server::settings::{self, Settings, WrongSetting};
+use darda_server::settings::{self, Place, Settings, WrongSetting};
 
 fn read(settings: &[(&str, &str)]) -> Result<Settings, WrongSetting> {
     let settings: HashMap<_, _> = settings
@@ -62,6 +63,16 @@ fn a_wrong_value_is_an_error_that_names_the_setting_and_the_value() {
         ("DARDA_HEARTBEAT_MS", "1"),
         ("DARDA_HEADER_TIMEOUT_MS", "10s"),
         ("DARDA_DRAIN_MS", "99999999999999999999"),
+        ("DARDA_BROKER", "redis://127.0.0.1"),
+        ("DARDA_BROKER", "127.0.0.1:5672"),
+        ("DARDA_STORE", "mongo://127.0.0.1"),
+        ("DARDA_CACHE", "cache"),
+        ("DARDA_REGISTRY", "amqp://127.0.0.1"),
+        ("DARDA_NAMESPACE", ""),
+        ("DARDA_NAMESPACE", "My Chat"),
+        ("DARDA_PERSIST_QUEUES", "0"),
+        ("DARDA_PERSIST_QUEUES", "257"),
+        ("DARDA_STARTUP_WAIT_MS", "soon"),
         ("DARDA_LOG", "a=b=c"),
         ("DARDA_LOG_FORMAT", "xml"),
     ] {
@@ -118,4 +129,76 @@ fn the_binary_ends_with_the_error_on_stderr() {
         assert!(text.contains(name) && text.contains(value), "{text}");
     }
     assert!(!server().arg("--port").output().unwrap().status.success());
+}
+
+#[test]
+fn a_port_stands_on_memory_or_on_the_server_that_it_names() {
+    let back_ends = read(&[
+        ("DARDA_BROKER", "amqps://chat:secret@mq.example.org/main"),
+        ("DARDA_BROKER_CA_FILE", "/etc/ca.pem"),
+        ("DARDA_BROKER_CERTIFICATE_FILE", "/etc/client.pem"),
+        ("DARDA_BROKER_KEY_FILE", "/etc/client.key"),
+        ("DARDA_STORE", "mongodb://db.example.org/?tls=true"),
+        ("DARDA_STORE_VERIFY", "off"),
+        ("DARDA_CACHE", "redis+sentinel://a:26379,b:26379/chat"),
+        ("DARDA_REGISTRY", "memory"),
+    ])
+    .unwrap()
+    .back_ends;
+    let Place::Server(broker) = &back_ends.broker else {
+        panic!("{back_ends:?}")
+    };
+    assert_eq!(broker.tls.authorities(), Some(Path::new("/etc/ca.pem")));
+    assert_eq!(
+        broker.tls.identity().unwrap().key,
+        Path::new("/etc/client.key")
+    );
+    assert!(broker.tls.is_verified());
+    let Place::Server(store) = &back_ends.store else {
+        panic!("{back_ends:?}")
+    };
+    assert!(!store.tls.is_verified());
+    assert_eq!(back_ends.registry, Some(Place::Memory));
+    assert_eq!(read(&[]).unwrap().back_ends.registry, None);
+}
+
+#[test]
+fn no_password_is_shown() {
+    let settings = read(&[("DARDA_BROKER", "amqp://chat:secret@mq.example.org/main")]).unwrap();
+    assert!(!format!("{settings:?}").contains("secret"));
+    let error = read(&[("DARDA_BROKER", "ampq://chat:secret@mq.example.org/main")]).unwrap_err();
+    assert!(!format!("{error} {error:?}").contains("secret"), "{error}");
+}
+
+#[test]
+fn encryption_that_would_not_take_place_is_an_error() {
+    for (place, url, setting, value) in [
+        (
+            "DARDA_BROKER",
+            "amqp://h",
+            "DARDA_BROKER_CA_FILE",
+            "/ca.pem",
+        ),
+        ("DARDA_STORE", "mongodb://h/", "DARDA_STORE_VERIFY", "off"),
+        ("DARDA_CACHE", "redis://h", "DARDA_CACHE_CA_FILE", "/ca.pem"),
+        ("DARDA_CACHE", "memory", "DARDA_CACHE_CA_FILE", "/ca.pem"),
+        ("DARDA_BROKER", "memory", "DARDA_BROKER_VERIFY", "off"),
+    ] {
+        let error = read(&[(place, url), (setting, value)]).unwrap_err();
+        assert_eq!(error.setting, setting, "{error}");
+    }
+}
+
+#[test]
+fn a_certificate_needs_its_key_and_a_key_its_certificate() {
+    for (given, missing) in [
+        ("DARDA_CACHE_KEY_FILE", "DARDA_CACHE_CERTIFICATE_FILE"),
+        ("DARDA_CACHE_CERTIFICATE_FILE", "DARDA_CACHE_KEY_FILE"),
+    ] {
+        let error = read(&[("DARDA_CACHE", "rediss://h"), (given, "/file.pem")]).unwrap_err();
+        assert!(
+            error.setting == given || error.setting == missing,
+            "{error}"
+        );
+    }
 }

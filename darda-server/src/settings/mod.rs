@@ -1,11 +1,17 @@
 //! The settings of the binary. This is the one file that reads the environment.
 
+mod back_ends;
+mod values;
+
 use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use darda_core::Roles;
+
+pub use self::back_ends::{BackEnds, Place, Server};
+use self::values::{address, choice, filter, milliseconds, node, number, origins, switch, wrong};
 
 /// One setting: its name, its default as it would be written, and what it means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +46,51 @@ settings! {
         "The node's name, unique among nodes. Empty: drawn at start.";
     DEV_AUTH_ANYWHERE = "off",
         "`on` lets development authentication (`?id=alice`) listen on other than loopback addresses.";
+    BROKER = "memory",
+        "RabbitMQ, which carries entries to the writers and events between nodes: an `amqp://` or \
+         `amqps://` URL. `memory`: inside this process.";
+    STORE = "memory",
+        "MongoDB, which keeps the logs: a `mongodb://` or `mongodb+srv://` URL. `memory`: inside this \
+         process, and gone with it.";
+    CACHE = "memory",
+        "Redis, which gives entries their positions: a `redis://`, `rediss://`, \
+         `redis+sentinel://HOST,HOST/MASTER` or `redis+cluster://HOST,HOST` URL. `memory`: inside this \
+         process.";
+    REGISTRY = "cache",
+        "Redis, which knows who is connected where: a URL as above, `memory`, or `cache` for what \
+         DARDA_CACHE says.";
+    NAMESPACE = "darda",
+        "Begins the names of all queues and keys and is the database's name, so that several systems \
+         can share servers.";
+    BROKER_CA_FILE = "",
+        "PEM file with the authorities that are believed about RabbitMQ. Empty: the system's.";
+    BROKER_CERTIFICATE_FILE = "",
+        "PEM file with the certificate that RabbitMQ is shown.";
+    BROKER_KEY_FILE = "",
+        "PEM file with that certificate's key.";
+    BROKER_VERIFY = "on",
+        "`off` believes any server that says it is RabbitMQ. For experiments.";
+    STORE_CA_FILE = "",
+        "PEM file with the authorities that are believed about MongoDB. Empty: the system's.";
+    STORE_CERTIFICATE_FILE = "",
+        "PEM file with the certificate that MongoDB is shown.";
+    STORE_KEY_FILE = "",
+        "PEM file with that certificate's key.";
+    STORE_VERIFY = "on",
+        "`off` believes any server that says it is MongoDB. For experiments.";
+    CACHE_CA_FILE = "",
+        "PEM file with the authorities that are believed about Redis. Empty: the system's.";
+    CACHE_CERTIFICATE_FILE = "",
+        "PEM file with the certificate that Redis is shown.";
+    CACHE_KEY_FILE = "",
+        "PEM file with that certificate's key.";
+    CACHE_VERIFY = "on",
+        "`off` believes any server that says it is Redis. For experiments.";
+    PERSIST_QUEUES = "8",
+        "Durable queues that conversations are spread over. All nodes of a system must agree.";
+    STARTUP_WAIT_MS = "10000",
+        "How long a node waits at its start for servers that are away, in milliseconds. Then it starts \
+         without them.";
     ALLOWED_ORIGINS = "",
         "Origins, separated by commas, whose pages may use the server besides its own.";
     RATE_LIMITS = "on",
@@ -68,6 +119,8 @@ pub struct Settings {
     pub listen: SocketAddr,
     pub role: Roles,
     pub node: Option<String>,
+    pub back_ends: BackEnds,
+    pub startup_wait: Duration,
     pub dev_auth_anywhere: bool,
     pub allowed_origins: Vec<String>,
     pub rate_limits: bool,
@@ -135,6 +188,8 @@ impl Settings {
                 ],
             )?,
             node: Some(node(&text(NODE)?)?).filter(|name| !name.is_empty()),
+            back_ends: BackEnds::read(&text)?,
+            startup_wait: milliseconds(STARTUP_WAIT_MS, &text(STARTUP_WAIT_MS)?, 0)?,
             dev_auth_anywhere: switch(DEV_AUTH_ANYWHERE, &text(DEV_AUTH_ANYWHERE)?)?,
             allowed_origins: origins(&text(ALLOWED_ORIGINS)?)?,
             rate_limits: switch(RATE_LIMITS, &text(RATE_LIMITS)?)?,
@@ -184,102 +239,4 @@ pub fn help() -> String {
         let _ = write!(text, "\n  {name}  [default: {default}]\n      {meaning}\n");
     }
     text
-}
-
-fn wrong(setting: Setting, value: &str, reason: impl Into<String>) -> WrongSetting {
-    WrongSetting {
-        setting: setting.name,
-        value: value.to_owned(),
-        reason: reason.into(),
-    }
-}
-
-fn address(setting: Setting, value: &str) -> Result<SocketAddr, WrongSetting> {
-    value.parse().map_err(|_| {
-        wrong(
-            setting,
-            value,
-            "must be an IP address and a port, as 127.0.0.1:8080",
-        )
-    })
-}
-
-fn choice<T: Copy>(
-    setting: Setting,
-    value: &str,
-    choices: &[(&str, T)],
-) -> Result<T, WrongSetting> {
-    let found = choices.iter().find(|(name, _)| *name == value);
-    found.map(|(_, chosen)| *chosen).ok_or_else(|| {
-        let names: Vec<_> = choices
-            .iter()
-            .map(|(name, _)| format!("`{name}`"))
-            .collect();
-        wrong(
-            setting,
-            value,
-            format!("must be one of {}", names.join(", ")),
-        )
-    })
-}
-
-fn switch(setting: Setting, value: &str) -> Result<bool, WrongSetting> {
-    choice(setting, value, &[("on", true), ("off", false)])
-}
-
-fn number(setting: Setting, value: &str, min: usize, max: usize) -> Result<usize, WrongSetting> {
-    match value.parse() {
-        Ok(number) if (min..=max).contains(&number) => Ok(number),
-        _ => Err(wrong(
-            setting,
-            value,
-            format!("must be a number from {min} to {max}"),
-        )),
-    }
-}
-
-fn milliseconds(setting: Setting, value: &str, min: usize) -> Result<Duration, WrongSetting> {
-    let day = 24 * 60 * 60 * 1000;
-    number(setting, value, min, day).map(|ms| Duration::from_millis(ms as u64))
-}
-
-fn node(value: &str) -> Result<String, WrongSetting> {
-    let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    if value.len() <= 64 && value.chars().all(legal) {
-        Ok(value.to_owned())
-    } else {
-        Err(wrong(
-            NODE,
-            value,
-            "must be at most 64 letters, digits, `-`, `_` and `.`",
-        ))
-    }
-}
-
-fn origins(value: &str) -> Result<Vec<String>, WrongSetting> {
-    let origins = value
-        .split(',')
-        .map(str::trim)
-        .filter(|origin| !origin.is_empty());
-    let origin = |origin: &str| {
-        let host = origin
-            .strip_prefix("https://")
-            .or_else(|| origin.strip_prefix("http://"));
-        match host {
-            Some(host) if !host.is_empty() && !host.contains('/') => Ok(origin.to_owned()),
-            _ => Err(wrong(
-                ALLOWED_ORIGINS,
-                value,
-                "each must be a scheme and a host, as https://chat.example.org",
-            )),
-        }
-    };
-    origins.map(origin).collect()
-}
-
-fn filter(value: &str) -> Result<String, WrongSetting> {
-    match tracing_subscriber::EnvFilter::try_new(value) {
-        Ok(_) => Ok(value.to_owned()),
-        Err(error) => Err(wrong(LOG, value, error.to_string())),
-    }
 }
