@@ -38,6 +38,7 @@ pub mod memory;
 pub mod model;
 pub mod observe;
 pub mod ports;
+pub mod resilience;
 
 pub use engine::{
     Ack, Attached, CatchUp, Chat, ConversationSummary, Encoder, Mark, Options, Page, Pending,

@@ -1,4 +1,5 @@
-//! The names of all metrics, and the handles through which the engine counts. Logs go through
+//! The names of all metrics, and the handles through which the engine counts. Those of ports have the
+//! label `port`. Logs go through
 //! `tracing`; they hold ids, never texts.
 
 use metrics::{Counter, Gauge, Histogram};
@@ -39,6 +40,13 @@ metric! {
     RECEIPTS_PENDING = "darda_receipts_pending", "Marks that wait to be written.";
     RATE_LIMITED = "darda_rate_limited_total", "Requests refused by a rate limit.";
     ATTACH_SECONDS = "darda_attach_seconds", "Time of an attach, in seconds.";
+    BREAKER_STATE = "darda_port_breaker_state", "A port's breaker: 0 closed, 1 half-open, 2 open.";
+    PORT_CALLS = "darda_port_calls_total", "Calls to a port, each once however often it was tried.";
+    PORT_FAILURES = "darda_port_failures_total", "Attempts at a call that the port did not answer.";
+    PORT_TIMEOUTS = "darda_port_timeouts_total", "Those of them that took all their time.";
+    PORT_RETRIES = "darda_port_retries_total", "Repeats of calls to a port.";
+    PORT_RETRIES_UNAFFORDABLE = "darda_port_retries_unaffordable_total", "Repeats left out: budget spent.";
+    PORT_REJECTED = "darda_port_rejected_total", "Calls that a port's breaker refused.";
 }
 
 /// Handles, looked up once: a counter costs one addition.

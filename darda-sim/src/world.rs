@@ -13,6 +13,7 @@ use darda_core::memory::{
 };
 use darda_core::model::NodeId;
 use darda_core::ports::{Broker, Cache};
+use darda_core::resilience::Resilience;
 use darda_core::{Chat, Options, Ports};
 use parking_lot::Mutex;
 use tokio::time::Instant;
@@ -28,6 +29,9 @@ const LIVE_LIMIT: usize = 500;
 /// How late a live event may come.
 const LATE: Duration = Duration::from_secs(3);
 const DRAIN: Duration = Duration::from_secs(5);
+/// Of so many seeds, one runs on wrapped ports, as the server does. The others leave the engine to
+/// itself, which hides nothing.
+const RESILIENT: u64 = 4;
 
 /// The nodes of a run and the parts under them.
 #[derive(Debug)]
@@ -36,6 +40,8 @@ pub(crate) struct World {
     pub(crate) memory: Memory,
     faults: Faults,
     ports: Ports,
+    /// How each node wraps the ports, if it does.
+    resilience: Option<Resilience>,
     options: Options,
     size: usize,
     weather: Duration,
@@ -88,12 +94,14 @@ impl World {
             registry: Arc::new(MemoryRegistry::with_clock(clock.clone())),
         };
         let faults = Faults::new(plan.seed);
-        let ports = Ports {
-            broker: Arc::new(FaultyBroker::new(memory.broker.clone(), faults.clone())),
-            store: Arc::new(FaultyStore::new(memory.store.clone(), faults.clone())),
-            cache: Arc::new(FaultyCache::new(memory.cache.clone(), faults.clone())),
-            registry: Arc::new(FaultyRegistry::new(memory.registry.clone(), faults.clone())),
-        };
+        let ports = Ports::new(
+            Arc::new(FaultyBroker::new(memory.broker.clone(), faults.clone())),
+            Arc::new(FaultyStore::new(memory.store.clone(), faults.clone())),
+            Arc::new(FaultyCache::new(memory.cache.clone(), faults.clone())),
+            Arc::new(FaultyRegistry::new(memory.registry.clone(), faults.clone())),
+        );
+        let resilience =
+            (plan.seed % RESILIENT == 0).then(|| Resilience::default().with_jitter_seed(plan.seed));
         let options = Options::default()
             .without_rate_limits()
             .with_session_queue(plan.session_queue)
@@ -113,6 +121,7 @@ impl World {
             memory,
             faults,
             ports,
+            resilience,
             options,
             size: plan.nodes,
             weather,
@@ -141,7 +150,11 @@ impl World {
         let mut state = self.state.lock();
         state.started += 1;
         let name = NodeId::new(format!("node{}", state.started));
-        let node = Chat::start(self.ports.clone(), self.options.clone().with_node(name));
+        let ports = match &self.resilience {
+            Some(resilience) => self.ports.clone().resilient(resilience),
+            None => self.ports.clone(),
+        };
+        let node = Chat::start(ports, self.options.clone().with_node(name));
         state.nodes.push(node);
     }
 

@@ -15,9 +15,16 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::memory::{MemoryBroker, MemoryCache, MemoryRegistry, MemoryStore};
 use crate::model::{ConversationId, NodeId, UserId};
 use crate::ports::{Broker, Cache, EventBody, SessionRegistry, Store};
+use crate::resilience::{
+    Breaker, Breakers, Resilience, ResilientBroker, ResilientCache, ResilientRegistry,
+    ResilientStore,
+};
 
-/// How long a port may take to show that it is there.
-const HEALTH_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long a port may take to show that it is there: whoever asks for a node's health gives up
+/// after a second, as a rule, and would take the node for dead.
+const HEALTH_TIMEOUT: Duration = Duration::from_millis(500);
+/// How long the registry may take to take a node out that stops.
+const GOODBYE_TIMEOUT: Duration = Duration::from_secs(2);
 /// How often a draining node looks whether its sessions have gone.
 const DRAIN_TICK: Duration = Duration::from_millis(50);
 
@@ -32,17 +39,58 @@ pub struct Ports {
     pub cache: Arc<dyn Cache>,
     /// Knows who is connected where.
     pub registry: Arc<dyn SessionRegistry>,
+    /// Breakers of the ports that have one: [`Chat::health`] tells of them.
+    pub breakers: Breakers,
 }
 
 impl Ports {
+    /// These four, as they are.
+    #[must_use]
+    pub fn new(
+        broker: Arc<dyn Broker>,
+        store: Arc<dyn Store>,
+        cache: Arc<dyn Cache>,
+        registry: Arc<dyn SessionRegistry>,
+    ) -> Self {
+        Self {
+            broker,
+            store,
+            cache,
+            registry,
+            breakers: Breakers::default(),
+        }
+    }
+
     /// Four fresh in-memory implementations. All nodes that get a clone share them.
     #[must_use]
     pub fn in_memory() -> Self {
+        Self::new(
+            Arc::new(MemoryBroker::new()),
+            Arc::new(MemoryStore::new()),
+            Arc::new(MemoryCache::new()),
+            Arc::new(MemoryRegistry::new()),
+        )
+    }
+
+    /// The same ports with a time limit, retries and a breaker around each call. Clones share the
+    /// breakers, so wrap once for each node.
+    #[must_use]
+    pub fn resilient(self, settings: &Resilience) -> Self {
+        let broker = Arc::new(ResilientBroker::new(self.broker, settings));
+        let store = Arc::new(ResilientStore::new(self.store, settings));
+        let cache = Arc::new(ResilientCache::new(self.cache, settings));
+        let registry = Arc::new(ResilientRegistry::new(self.registry, settings));
+        let mut breakers = Breakers::default();
+        breakers.broker = Some(broker.breaker());
+        breakers.store = Some(store.breaker());
+        breakers.cache = Some(cache.breaker());
+        breakers.registry = Some(registry.breaker());
         Self {
-            broker: Arc::new(MemoryBroker::new()),
-            store: Arc::new(MemoryStore::new()),
-            cache: Arc::new(MemoryCache::new()),
-            registry: Arc::new(MemoryRegistry::new()),
+            broker,
+            store,
+            cache,
+            registry,
+            breakers,
         }
     }
 }
@@ -164,7 +212,7 @@ impl Chat {
         self.node.killed.cancel();
         if self.node.options.roles.serves() {
             let gone = self.node.ports.registry.remove_node(self.node.id.clone());
-            let _ = tokio::time::timeout(HEALTH_TIMEOUT, gone).await;
+            let _ = tokio::time::timeout(GOODBYE_TIMEOUT, gone).await;
         }
     }
 
@@ -181,17 +229,27 @@ impl Chat {
         }
     }
 
-    /// Asks each port whether it is there, all at once.
+    /// Asks each port whether it is there, all at once; within 500 ms.
+    ///
+    /// No port keeps a node from being of use: without the store it serves what is live, without the
+    /// cache what is stored, and without the broker it can still be read from. Take a node from its
+    /// users when it [drains](Self::is_draining), not when a port is away: all nodes share the
+    /// ports, and would all be taken at once.
     pub async fn health(&self) -> Vec<PortHealth> {
         let ports = &self.node.ports;
         let nobody = ConversationId::from_bytes([0; 16]);
+        let breakers = &ports.breakers;
         let (broker, store, cache, registry) = tokio::join!(
-            probe("broker", async { ports.broker.backlog().await.map(drop) }),
-            probe("store", async {
+            probe("broker", &breakers.broker, async {
+                ports.broker.backlog().await.map(drop)
+            }),
+            probe("store", &breakers.store, async {
                 ports.store.members(nobody).await.map(drop)
             }),
-            probe("cache", async { ports.cache.outbox_len().await.map(drop) }),
-            probe("registry", async {
+            probe("cache", &breakers.cache, async {
+                ports.cache.outbox_len().await.map(drop)
+            }),
+            probe("registry", &breakers.registry, async {
                 let user = UserId::new("health").map_err(|error| {
                     Error::new(ErrorKind::Internal, "not a user id").with_source(error)
                 })?;
@@ -202,22 +260,20 @@ impl Chat {
     }
 }
 
-async fn probe(port: &'static str, call: impl Future<Output = Result<()>>) -> PortHealth {
-    let answer = tokio::time::timeout(HEALTH_TIMEOUT, call).await;
-    let detail = match answer {
-        Ok(Ok(())) => {
-            return PortHealth {
-                port,
-                ok: true,
-                detail: String::new(),
-            };
-        }
-        Ok(Err(error)) => error.to_string(),
-        Err(_) => format!("no answer within {HEALTH_TIMEOUT:?}"),
+async fn probe(
+    port: &'static str,
+    breaker: &Option<Breaker>,
+    call: impl Future<Output = Result<()>>,
+) -> PortHealth {
+    let (ok, detail) = match tokio::time::timeout(HEALTH_TIMEOUT, call).await {
+        Ok(Ok(())) => (true, String::new()),
+        Ok(Err(error)) => (false, error.to_string()),
+        Err(_) => (false, format!("no answer within {HEALTH_TIMEOUT:?}")),
     };
     PortHealth {
         port,
-        ok: false,
+        ok,
         detail,
+        breaker: breaker.as_ref().map(Breaker::state),
     }
 }

@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 use crate::model::{
     Body, ClientId, ConversationId, ConversationKind, Entry, EntryId, Marks, Position, Role, UserId,
 };
+use crate::resilience::BreakerState;
 
 /// Something to append to a conversation.
 #[derive(Debug, Clone)]
@@ -174,6 +175,7 @@ pub enum Mark {
 
 /// Whether a port answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct PortHealth {
     /// `broker`, `store`, `cache` or `registry`.
     pub port: &'static str,
@@ -181,4 +183,18 @@ pub struct PortHealth {
     pub ok: bool,
     /// What it said if not.
     pub detail: String,
+    /// Whether its breaker lets calls through, if it has one.
+    pub breaker: Option<BreakerState>,
+}
+
+impl PortHealth {
+    /// Whether something of what the node does fails or waits because of this port: it did not
+    /// answer, or its breaker has not closed yet.
+    #[must_use]
+    pub fn is_degraded(&self) -> bool {
+        !self.ok
+            || self
+                .breaker
+                .is_some_and(|state| state != BreakerState::Closed)
+    }
 }
