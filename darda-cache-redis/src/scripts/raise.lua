@@ -1,0 +1,15 @@
+-- KEYS: shard, log; ARGV: epoch, idle seconds
+local incarnation, copy = begun(KEYS[1])
+if copy then
+  return copy
+end
+local state = redis.call('HMGET', KEYS[2], 'i', 'e')
+if state[1] ~= incarnation then
+  redis.call('HSET', KEYS[2], 'i', incarnation, 'b', '0', 'e', ARGV[1], 't', '0', 'o', '', 'h', '')
+elseif tonumber(ARGV[1]) > (tonumber(state[2]) or 0) then
+  redis.call('HSET', KEYS[2], 'e', ARGV[1], 'o', '')
+end
+if redis.call('TTL', KEYS[2]) < 0 then
+  redis.call('EXPIRE', KEYS[2], ARGV[2])
+end
+return 1
