@@ -100,8 +100,10 @@ impl World {
             Arc::new(FaultyCache::new(memory.cache.clone(), faults.clone())),
             Arc::new(FaultyRegistry::new(memory.registry.clone(), faults.clone())),
         );
-        let resilience =
-            (plan.seed % RESILIENT == 0).then(|| Resilience::default().with_jitter_seed(plan.seed));
+        let resilience = plan
+            .seed
+            .is_multiple_of(RESILIENT)
+            .then(|| Resilience::default().with_jitter_seed(plan.seed));
         let options = Options::default()
             .without_rate_limits()
             .with_session_queue(plan.session_queue)

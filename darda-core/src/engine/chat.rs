@@ -80,11 +80,12 @@ impl Ports {
         let store = Arc::new(ResilientStore::new(self.store, settings));
         let cache = Arc::new(ResilientCache::new(self.cache, settings));
         let registry = Arc::new(ResilientRegistry::new(self.registry, settings));
-        let mut breakers = Breakers::default();
-        breakers.broker = Some(broker.breaker());
-        breakers.store = Some(store.breaker());
-        breakers.cache = Some(cache.breaker());
-        breakers.registry = Some(registry.breaker());
+        let breakers = Breakers {
+            broker: Some(broker.breaker()),
+            store: Some(store.breaker()),
+            cache: Some(cache.breaker()),
+            registry: Some(registry.breaker()),
+        };
         Self {
             broker,
             store,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// How a port's calls are bounded, repeated and cut off.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Resilience {
     /// How long one attempt may take. Default: 2 s: far above what a part takes that is well, and

@@ -202,6 +202,7 @@ async fn a_probe_whose_caller_goes_leaves_its_place_to_another() {
 async fn what_began_before_it_opened_neither_closes_nor_opens_it_later() {
     let policy = policy();
     let (well, late_answer) = policy.begin().await;
+    let (better, later_answer) = policy.begin().await;
     let (ill, late_failure) = policy.begin().await;
     policy.break_down().await;
     well.send(Ok(())).unwrap();
@@ -209,9 +210,14 @@ async fn what_began_before_it_opened_neither_closes_nor_opens_it_later() {
     assert_eq!(policy.state(), BreakerState::Open);
     advance(1000 * MS).await;
     policy.succeed().await;
+    policy.succeed().await;
+    better.send(Ok(())).unwrap();
+    later_answer.await.unwrap();
     ill.send(away()).unwrap();
     late_failure.await.unwrap_err();
     assert_eq!(policy.state(), BreakerState::HalfOpen);
+    policy.succeed().await;
+    assert_eq!(policy.state(), BreakerState::Closed);
 }
 
 #[tokio::test(start_paused = true)]

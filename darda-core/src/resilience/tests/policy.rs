@@ -169,7 +169,18 @@ async fn a_spent_budget_ends_the_repeats() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn answered_calls_pay_for_repeats() {
+async fn each_answered_call_pays_for_its_share_of_a_repeat() {
+    let policy = policy(Resilience::default().with_retry_budget(0.2, 0.0));
+    assert!(waits(&policy).await.is_empty());
+    for _ in 0..11 {
+        let (answer, _) = made(&policy, async |_| Ok(())).await;
+        answer.unwrap();
+    }
+    assert_eq!(waits(&policy).await.len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_account_holds_what_was_paid_in() {
     let budget = RetryBudget::new(0.2, 0.0);
     assert!(!budget.withdraw());
     for _ in 0..9 {
