@@ -162,19 +162,20 @@ async fn run_keeper(folder: &Folder, port: u16) -> Result<Process> {
         .arg(folder.inside().join("data"));
     let log = folder.outside().join("postgres.log");
     let mut keeper = Process::spawn("PostgreSQL", command, &log)?;
-    let root = folder.root().to_owned();
-    keeper
-        .until(async || {
-            let made = tokio::process::Command::new("chroot")
-                .arg(&root)
-                .args(["psql", "-h", "127.0.0.1", "-U", "postgres", "-p"])
-                .arg(port.to_string())
-                .args(["-c", "create extension if not exists documentdb cascade"])
-                .output()
-                .await;
-            made.is_ok_and(|made| made.status.success())
-        })
-        .await?;
+    let (root, port) = (folder.root(), port.to_string());
+    let extension = "create extension if not exists documentdb cascade";
+    let psql = [
+        "psql",
+        "-h",
+        "127.0.0.1",
+        "-U",
+        "postgres",
+        "-p",
+        &port,
+        "-c",
+        extension,
+    ];
+    keeper.until_told(root, &psql, "CREATE EXTENSION").await?;
     Ok(keeper)
 }
 
@@ -213,12 +214,6 @@ async fn run_front(
         command.arg(format!("--listen-addr=127.0.0.1:{port}"));
     }
     let mut front = Process::spawn("FerretDB", command, &folder.outside().join("ferretdb.log"))?;
-    front
-        .until(async || {
-            tokio::net::TcpStream::connect(("127.0.0.1", port))
-                .await
-                .is_ok()
-        })
-        .await?;
+    front.until_listening(port).await?;
     Ok(front)
 }

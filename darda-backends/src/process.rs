@@ -6,6 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::net::TcpStream;
 
 use crate::{Result, StartError};
 
@@ -72,7 +73,10 @@ impl Process {
     }
 
     /// Waits until `ready` says so, once in a while.
-    pub(crate) async fn until(&mut self, mut ready: impl AsyncFnMut() -> bool) -> Result<()> {
+    pub(crate) async fn until<R>(&mut self, mut ready: impl FnMut() -> R) -> Result<()>
+    where
+        R: Future<Output = bool>,
+    {
         let begun = Instant::now();
         loop {
             if let Some(status) = self.child.try_wait()? {
@@ -91,8 +95,9 @@ impl Process {
     /// Waits until the log says something.
     pub(crate) async fn until_logged(&mut self, words: &str) -> Result<()> {
         let log = self.log.clone();
-        self.until(async || {
-            std::fs::read(&log).is_ok_and(|text| String::from_utf8_lossy(&text).contains(words))
+        self.until(|| {
+            let log = std::fs::read(&log).unwrap_or_default();
+            std::future::ready(String::from_utf8_lossy(&log).contains(words))
         })
         .await
     }
@@ -103,6 +108,34 @@ impl Process {
         let lines: Vec<_> = log.lines().collect();
         let last = lines[lines.len().saturating_sub(15)..].join("\n");
         StartError::Failed(format!("{} {what}:\n{last}", self.name))
+    }
+
+    /// Waits until a port of 127.0.0.1 takes connections.
+    pub(crate) async fn until_listening(&mut self, port: u16) -> Result<()> {
+        self.until(|| async move { TcpStream::connect(("127.0.0.1", port)).await.is_ok() })
+            .await
+    }
+
+    /// Waits until a command inside a root file system succeeds and prints these words.
+    pub(crate) async fn until_told(
+        &mut self,
+        root: &Path,
+        command: &[&str],
+        words: &str,
+    ) -> Result<()> {
+        self.until(|| {
+            let asked = tokio::process::Command::new("chroot")
+                .arg(root)
+                .args(command)
+                .output();
+            async {
+                asked.await.is_ok_and(|output| {
+                    let said = String::from_utf8_lossy(&output.stdout);
+                    output.status.success() && said.contains(words)
+                })
+            }
+        })
+        .await
     }
 
     /// Its process id.

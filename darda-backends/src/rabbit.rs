@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
 
 use crate::process::Process;
 use crate::root::{Folder, free_port};
@@ -46,7 +47,7 @@ struct Node {
     port: u16,
     distribution: u16,
     /// Finds the nodes of a cluster; it dies with the last of them.
-    names: std::sync::Arc<Names>,
+    names: Arc<Names>,
     folder: Folder,
 }
 
@@ -59,19 +60,13 @@ struct Names {
 }
 
 impl Names {
-    async fn start() -> Result<std::sync::Arc<Self>> {
+    async fn start() -> Result<Arc<Self>> {
         let (folder, port) = (Folder::make("epmd")?, free_port()?);
         let mut command = Process::inside(folder.root(), None);
         command.args(["epmd", "-address", "127.0.0.1", "-port", &port.to_string()]);
         let mut server = Process::spawn("epmd", command, &folder.outside().join("log"))?;
-        server
-            .until(async || {
-                tokio::net::TcpStream::connect(("127.0.0.1", port))
-                    .await
-                    .is_ok()
-            })
-            .await?;
-        Ok(std::sync::Arc::new(Self {
+        server.until_listening(port).await?;
+        Ok(Arc::new(Self {
             _server: server,
             port,
             _folder: folder,
@@ -88,7 +83,7 @@ impl Rabbit {
         Self::start_with(options, Names::start().await?).await
     }
 
-    async fn start_with(options: RabbitOptions, names: std::sync::Arc<Names>) -> Result<Self> {
+    async fn start_with(options: RabbitOptions, names: Arc<Names>) -> Result<Self> {
         let folder = Folder::make("rabbit")?;
         let node = Node {
             certificates: options.tls.then(Certificates::new).transpose()?,

@@ -27,18 +27,10 @@ impl RedisCluster {
         join.extend(addresses.iter().map(String::as_str));
         cli(nodes[0].folder(), nodes[0].port(), &join).await?;
         for node in &mut nodes {
-            let (root, port) = (node.folder().root().to_owned(), node.port());
+            let (root, port) = (node.folder().root().to_owned(), node.port().to_string());
+            let ask = ["redis-cli", "-p", &port, "cluster", "info"];
             node.server()
-                .until(async || {
-                    let info = tokio::process::Command::new("chroot")
-                        .arg(&root)
-                        .args(["redis-cli", "-p", &port.to_string(), "cluster", "info"])
-                        .output()
-                        .await;
-                    info.is_ok_and(|info| {
-                        String::from_utf8_lossy(&info.stdout).contains("cluster_state:ok")
-                    })
-                })
+                .until_told(&root, &ask, "cluster_state:ok")
                 .await?;
         }
         Ok(Self { nodes })

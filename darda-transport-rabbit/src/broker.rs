@@ -1,0 +1,208 @@
+//! The port.
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use async_trait::async_trait;
+use darda_core::adapter::encode_entry;
+use darda_core::model::{Entry, NodeId};
+use darda_core::ports::{
+    Broker, Delivery, DeliveryTag, LiveEvent, Publication, Route, Verdict,
+};
+use darda_core::{ErrorKind, Result};
+use futures::future::join_all;
+use futures::stream::BoxStream;
+use lapin::options::{BasicPublishOptions, QueueDeclareOptions};
+use lapin::types::{AMQPValue, FieldTable, LongString, ShortString};
+use lapin::{BasicProperties, Confirmation, PublisherConfirm};
+use tokio::time::timeout;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use crate::config::RabbitConfig;
+use crate::connection::Dialer;
+use crate::consuming::Streams;
+use crate::error::{busy, from_driver, unavailable};
+use crate::link::{Lines, Link};
+use crate::live::Subscriptions;
+use crate::packing::pack;
+
+/// AMQP's number for messages that survive a restart.
+const PERSISTENT: u8 = 2;
+const TRANSIENT: u8 = 1;
+
+/// A broker on RabbitMQ. Its connections end with it.
+#[derive(Debug)]
+pub struct RabbitBroker {
+    dialer: Dialer,
+    link: Link,
+    streams: Arc<Streams>,
+    subscriptions: Subscriptions,
+    /// Names subscriptions; begins at random, so that processes do not meet.
+    next_subscription: AtomicU64,
+    _stop: DropGuard,
+}
+
+impl RabbitBroker {
+    /// Starts connecting. A server that is away now is no error: calls are `Unavailable` until it is
+    /// there. Must be called within a Tokio runtime.
+    ///
+    /// # Errors
+    /// `Invalid` if the URL or a certificate cannot be used.
+    pub async fn connect(config: RabbitConfig) -> Result<Self> {
+        let dialer = Dialer::new(Arc::new(config))?;
+        let stop = CancellationToken::new();
+        Ok(Self {
+            link: Link::start(dialer.clone(), stop.clone()),
+            dialer,
+            streams: Arc::default(),
+            subscriptions: Subscriptions::default(),
+            next_subscription: AtomicU64::new(RandomState::new().build_hasher().finish()),
+            _stop: stop.drop_guard(),
+        })
+    }
+
+    /// Lines that take messages.
+    async fn open_lines(&self) -> Result<Lines> {
+        let lines = self.link.lines().await?;
+        if lines.connection.is_blocked() {
+            return Err(busy("rabbitmq has no memory or disk left"));
+        }
+        Ok(lines)
+    }
+
+    /// Waits until everything published is confirmed.
+    async fn confirmed(&self, lines: &Lines, confirms: Vec<PublisherConfirm>) -> Result<()> {
+        let patience = self.dialer.config().confirm_timeout;
+        let Ok(confirms) = timeout(patience, join_all(confirms)).await else {
+            return Err(if lines.connection.is_blocked() {
+                busy("rabbitmq has no memory or disk left")
+            } else {
+                unavailable("rabbitmq does not confirm")
+            });
+        };
+        let mut refused = false;
+        for confirm in confirms {
+            match confirm.map_err(from_driver)? {
+                Confirmation::Ack(None) | Confirmation::NotRequested => {}
+                Confirmation::Nack(None) => refused = true,
+                Confirmation::Ack(Some(_)) | Confirmation::Nack(Some(_)) => {
+                    tracing::error!("a durable queue is missing: declaring it again");
+                    lines.connection.give_up();
+                    return Err(unavailable("a durable queue is missing"));
+                }
+            }
+        }
+        if refused {
+            return Err(busy("the durable queue is full"));
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Broker for RabbitBroker {
+    async fn enqueue(&self, entries: Vec<Arc<Entry>>) -> Result<()> {
+        let lines = self.open_lines().await?;
+        let options = BasicPublishOptions {
+            mandatory: true,
+            immediate: false,
+        };
+        let properties = BasicProperties::default().with_delivery_mode(PERSISTENT);
+        let mut confirms = Vec::with_capacity(entries.len());
+        for entry in entries {
+            let queue = self.dialer.names().persist_of(entry.conversation);
+            let bytes = encode_entry(&entry)?;
+            let confirm = lines
+                .durable
+                .basic_publish("".into(), queue.into(), options, &bytes, properties.clone())
+                .await
+                .map_err(from_driver)?;
+            confirms.push(confirm);
+        }
+        self.confirmed(&lines, confirms).await
+    }
+
+    async fn consume(&self, max_batch: usize) -> Result<BoxStream<'static, Result<Vec<Delivery>>>> {
+        self.streams.clone().open(&self.dialer, max_batch).await
+    }
+
+    async fn settle(&self, verdicts: Vec<(DeliveryTag, Verdict)>) -> Result<()> {
+        self.streams.settle(verdicts).await
+    }
+
+    async fn backlog(&self) -> Result<u64> {
+        let lines = self.link.lines().await?;
+        let asking = async {
+            let mut waiting = 0;
+            for queue in self.dialer.names().all_persist() {
+                let passive = QueueDeclareOptions {
+                    passive: true,
+                    ..QueueDeclareOptions::default()
+                };
+                let nothing = FieldTable::default();
+                let queue = lines.asking.queue_declare(queue.into(), passive, nothing);
+                waiting += u64::from(queue.await?.message_count());
+            }
+            Ok(waiting)
+        };
+        let waiting = timeout(self.dialer.config().confirm_timeout, asking)
+            .await
+            .map_err(|_| unavailable("rabbitmq does not answer"))?;
+        match waiting {
+            Ok(waiting) => Ok(waiting + self.streams.unsettled() as u64),
+            Err(error) => {
+                // The refused question closed the channel.
+                lines.connection.give_up();
+                Err(from_driver(error))
+            }
+        }
+    }
+
+    async fn publish(&self, publications: Vec<Publication>) -> Result<()> {
+        let lines = self.open_lines().await?;
+        let names = self.dialer.names();
+        let mut confirms = Vec::new();
+        for message in pack(publications)? {
+            let properties = BasicProperties::default().with_delivery_mode(TRANSIENT);
+            let (exchange, key, properties) = match &message.route {
+                Route::Nodes(nodes) => {
+                    let Some((first, others)) = nodes.split_first() else {
+                        continue;
+                    };
+                    let others: Vec<_> = others
+                        .iter()
+                        .map(|node| AMQPValue::LongString(LongString::from(node.as_str())))
+                        .collect();
+                    let mut headers = FieldTable::default();
+                    if !others.is_empty() {
+                        headers.insert("CC".into(), AMQPValue::FieldArray(others.into()));
+                    }
+                    let properties = properties.with_headers(headers);
+                    (names.live(), ShortString::from(first.as_str()), properties)
+                }
+                Route::AllBut(node) => {
+                    let properties = properties.with_app_id(node.as_str().into());
+                    (names.live_all(), ShortString::default(), properties)
+                }
+            };
+            let options = BasicPublishOptions::default();
+            let confirm = lines
+                .live
+                .basic_publish(exchange.into(), key, options, &message.bytes, properties)
+                .await
+                .map_err(from_driver)?;
+            confirms.push(confirm);
+        }
+        match self.confirmed(&lines, confirms).await {
+            // A full live queue drops its oldest; nothing is refused.
+            Err(error) if error.kind() == ErrorKind::Busy && !lines.connection.is_blocked() => Ok(()),
+            confirmed => confirmed,
+        }
+    }
+
+    async fn subscribe(&self, node: NodeId) -> Result<BoxStream<'static, Result<Vec<LiveEvent>>>> {
+        let number = self.next_subscription.fetch_add(1, Ordering::Relaxed);
+        self.subscriptions.open(&self.dialer, node, number).await
+    }
+}

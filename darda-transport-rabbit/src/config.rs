@@ -1,0 +1,133 @@
+//! What the broker is connected with.
+
+use std::fmt;
+use std::time::Duration;
+
+use darda_core::adapter::{Redacted, Tls};
+
+/// Settings of [`RabbitBroker`](crate::RabbitBroker). All nodes of a system must agree on the prefix
+/// and on everything about queues.
+#[derive(Clone)]
+pub struct RabbitConfig {
+    pub(crate) url: String,
+    pub(crate) tls: Tls,
+    pub(crate) prefix: String,
+    pub(crate) persist_queues: u16,
+    pub(crate) persist_limit: u32,
+    pub(crate) live_limit: u32,
+    pub(crate) prefetch: u16,
+    pub(crate) connect_timeout: Duration,
+    pub(crate) confirm_timeout: Duration,
+    pub(crate) probe_interval: Duration,
+    pub(crate) heartbeat: Duration,
+}
+
+impl RabbitConfig {
+    /// RabbitMQ at this `amqp://` or `amqps://` URL, with defaults.
+    #[must_use]
+    pub fn new(url: impl Into<String>) -> Self {
+        Self {
+            url: url.into(),
+            tls: Tls::default(),
+            prefix: "darda".to_owned(),
+            persist_queues: 8,
+            persist_limit: 100_000,
+            live_limit: 10_000,
+            prefetch: 1_000,
+            connect_timeout: Duration::from_secs(3),
+            confirm_timeout: Duration::from_secs(5),
+            probe_interval: Duration::from_secs(2),
+            heartbeat: Duration::from_secs(10),
+        }
+    }
+
+    /// How connections are encrypted, if the URL says that they are.
+    #[must_use]
+    pub fn with_tls(mut self, tls: Tls) -> Self {
+        self.tls = tls;
+        self
+    }
+
+    /// What the names of all queues and exchanges begin with; default `darda`.
+    #[must_use]
+    pub fn with_prefix(mut self, prefix: impl Into<String>) -> Self {
+        self.prefix = prefix.into();
+        self
+    }
+
+    /// Durable queues that the 256 shards are spread over; default 8, at least 1.
+    #[must_use]
+    pub fn with_persist_queues(mut self, queues: u16) -> Self {
+        self.persist_queues = queues.clamp(1, darda_core::model::limits::SHARDS);
+        self
+    }
+
+    /// Entries that wait in each durable queue before it refuses more; default 100,000.
+    #[must_use]
+    pub fn with_persist_limit(mut self, entries: u32) -> Self {
+        self.persist_limit = entries;
+        self
+    }
+
+    /// Messages that wait in a node's live queue before its oldest are dropped; default 10,000.
+    #[must_use]
+    pub fn with_live_limit(mut self, messages: u32) -> Self {
+        self.live_limit = messages;
+        self
+    }
+
+    /// Entries of each durable queue that a writer holds unsettled; default 1,000.
+    #[must_use]
+    pub fn with_prefetch(mut self, entries: u16) -> Self {
+        self.prefetch = entries.max(1);
+        self
+    }
+
+    /// How long an attempt to connect may take, queues included; default 3 s.
+    #[must_use]
+    pub fn with_connect_timeout(mut self, timeout: Duration) -> Self {
+        self.connect_timeout = timeout;
+        self
+    }
+
+    /// How long a publish waits for its confirms; default 5 s.
+    #[must_use]
+    pub fn with_confirm_timeout(mut self, timeout: Duration) -> Self {
+        self.confirm_timeout = timeout;
+        self
+    }
+
+    /// How often a connection is asked whether it lives, and how long it may take to answer; default
+    /// 2 s. One that does not is given up: it is dead after at most twice that.
+    #[must_use]
+    pub fn with_probe_interval(mut self, interval: Duration) -> Self {
+        self.probe_interval = interval;
+        self
+    }
+
+    /// Heartbeats, by which the server finds a dead client; default 10 s.
+    #[must_use]
+    pub fn with_heartbeat(mut self, heartbeat: Duration) -> Self {
+        self.heartbeat = heartbeat;
+        self
+    }
+}
+
+/// Without passwords.
+impl fmt::Debug for RabbitConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RabbitConfig")
+            .field("url", &Redacted(&self.url))
+            .field("tls", &self.tls)
+            .field("prefix", &self.prefix)
+            .field("persist_queues", &self.persist_queues)
+            .field("persist_limit", &self.persist_limit)
+            .field("live_limit", &self.live_limit)
+            .field("prefetch", &self.prefetch)
+            .field("connect_timeout", &self.connect_timeout)
+            .field("confirm_timeout", &self.confirm_timeout)
+            .field("probe_interval", &self.probe_interval)
+            .field("heartbeat", &self.heartbeat)
+            .finish()
+    }
+}

@@ -1,0 +1,172 @@
+//! One connection: made within a time limit, and asked now and then whether it lives.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use darda_core::adapter::Redacted;
+use darda_core::{Error, ErrorKind, Result};
+use lapin::options::BasicQosOptions;
+use lapin::{Channel, ConnectionProperties, uri::AMQPUri};
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::config::RabbitConfig;
+use crate::error::{from_driver, unavailable};
+use crate::topology::{self, Names};
+
+/// How long a farewell may take.
+const GOODBYE: Duration = Duration::from_secs(1);
+
+/// A living connection. The token falls when it is known to be dead; whoever drops the last
+/// reference closes it.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    driver: Option<lapin::Connection>,
+    dead: CancellationToken,
+}
+
+/// What the URL says, read once.
+#[derive(Debug, Clone)]
+pub(crate) struct Dialer {
+    uri: AMQPUri,
+    config: Arc<RabbitConfig>,
+    names: Names,
+}
+
+impl Dialer {
+    pub(crate) fn new(config: Arc<RabbitConfig>) -> Result<Self> {
+        let mut uri: AMQPUri = config.url.parse().map_err(|error: String| {
+            let message = format!("not an AMQP URL: {}", Redacted(&config.url));
+            Error::new(ErrorKind::Invalid, message).with_source(error)
+        })?;
+        let seconds = config.heartbeat.as_secs().clamp(1, u64::from(u16::MAX));
+        uri.query.heartbeat = Some(seconds as u16);
+        Ok(Self {
+            uri,
+            names: Names::new(&config),
+            config,
+        })
+    }
+
+    pub(crate) fn names(&self) -> &Names {
+        &self.names
+    }
+
+    pub(crate) fn config(&self) -> &RabbitConfig {
+        &self.config
+    }
+
+    /// Connects, declares what lasts, and watches from then on.
+    pub(crate) async fn dial(&self, purpose: &str) -> Result<Arc<Connection>> {
+        let connecting = async {
+            let properties = ConnectionProperties::default()
+                .with_connection_name(format!("{} {purpose}", self.config.prefix).into());
+            let driver = lapin::Connection::connect_uri(self.uri.clone(), properties).await?;
+            topology::declare(&driver, &self.names, &self.config).await?;
+            let probe = driver.create_channel().await?;
+            Ok((driver, probe))
+        };
+        let (driver, probe) = timeout(self.config.connect_timeout, connecting)
+            .await
+            .map_err(|_| unavailable("rabbitmq takes no connection in time"))?
+            .map_err(from_driver)?;
+        let connection = Arc::new(Connection {
+            driver: Some(driver),
+            dead: CancellationToken::new(),
+        });
+        tokio::spawn(watch(
+            Arc::downgrade(&connection),
+            probe,
+            connection.dead.clone(),
+            self.config.probe_interval,
+        ));
+        Ok(connection)
+    }
+}
+
+/// Finds out that a connection is dead: it says so, or it does not answer.
+async fn watch(
+    connection: std::sync::Weak<Connection>,
+    probe: Channel,
+    dead: CancellationToken,
+    interval: Duration,
+) {
+    loop {
+        tokio::select! {
+            () = dead.cancelled() => return,
+            () = sleep(interval) => {}
+        }
+        let Some(connection) = connection.upgrade() else {
+            return;
+        };
+        if !connection.is_connected() {
+            break;
+        }
+        if connection.is_blocked() {
+            // It reads nothing that we send; heartbeats of its own show that it lives.
+            continue;
+        }
+        // The cheapest question: it changes nothing.
+        let answer = probe.basic_qos(0, BasicQosOptions::default());
+        match timeout(interval, answer).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                tracing::debug!(%error, "a connection to rabbitmq broke");
+                break;
+            }
+            Err(_) if connection.is_blocked() => {}
+            Err(_) => {
+                tracing::warn!("a connection to rabbitmq does not answer and is given up");
+                break;
+            }
+        }
+    }
+    dead.cancel();
+}
+
+impl Connection {
+    pub(crate) async fn channel(&self) -> Result<Channel> {
+        match &self.driver {
+            Some(driver) => driver.create_channel().await.map_err(from_driver),
+            None => Err(unavailable("the connection to rabbitmq is closed")),
+        }
+    }
+
+    /// Whether publishers are told to wait: an alarm of memory or disk.
+    pub(crate) fn is_blocked(&self) -> bool {
+        self.driver
+            .as_ref()
+            .is_some_and(|driver| driver.status().blocked())
+    }
+
+    fn is_connected(&self) -> bool {
+        self.driver
+            .as_ref()
+            .is_some_and(|driver| driver.status().connected())
+    }
+
+    /// Falls when the connection is dead.
+    pub(crate) fn dead(&self) -> &CancellationToken {
+        &self.dead
+    }
+
+    /// Gives it up.
+    pub(crate) fn give_up(&self) {
+        self.dead.cancel();
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.dead.cancel();
+        let Some(driver) = self.driver.take() else {
+            return;
+        };
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move {
+                // If it does not take leave, the server finds out by itself.
+                let _ = timeout(GOODBYE, driver.close(200, "done".into())).await;
+            });
+        }
+    }
+}
