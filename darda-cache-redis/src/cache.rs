@@ -16,7 +16,7 @@ use crate::config::RedisConfig;
 use crate::connection::{Call, Connection};
 use crate::error::{outbox_full, unexpected};
 use crate::keys::Keys;
-use crate::record::{self, Waiting, checked, decode, encode, kind, number};
+use crate::record::{self, Place, Waiting, checked, decode, digits, encode, kind, number};
 
 /// How long a log that nobody appends to is remembered, in seconds: two days, so that its ids are for
 /// one at least.
@@ -132,6 +132,7 @@ impl Cache for RedisCache {
             &log.log,
             &log.window,
             &log.ids,
+            &log.earlier,
             &log.pending,
             &log.changes,
         ];
@@ -148,21 +149,9 @@ impl Cache for RedisCache {
         let answer = texts(self.connection.call(call).await?)?;
         let answer: Vec<_> = answer.iter().map(Option::as_deref).collect();
         match answer[..] {
-            [
-                Some(b"new"),
-                Some(place),
-                Some(prev),
-                Some(epoch),
-                Some(incarnation),
-            ] => {
-                let prev = position(prev)?;
-                Ok(Appended::New(Arc::new(Entry {
-                    position: position(place)?,
-                    prev: (prev.0 > 0).then_some(prev),
-                    epoch: Epoch(position(epoch)?.0),
-                    incarnation: position(incarnation)?.0,
-                    ..entry
-                })))
+            [Some(b"new"), Some(columns)] => {
+                let place = Place::parse(columns).ok_or_else(unexpected)?;
+                Ok(Appended::New(Arc::new(place.of(entry))))
             }
             // A table of Lua ends at its first nil.
             [Some(b"repeat"), Some(place), ref pending @ ..] => {
@@ -193,9 +182,9 @@ impl Cache for RedisCache {
     }
 
     async fn epochs(&self, conversations: Vec<ConversationId>) -> Result<Vec<Option<Epoch>>> {
-        let ask = |(shard, at): (u16, Vec<usize>)| {
-            let mut keys = vec![self.keys.shard(shard).marker];
-            keys.extend(at.iter().map(|&at| self.keys.log(conversations[at]).log));
+        let ask = |(_, at): (u16, Vec<usize>)| {
+            let logs = at.iter().map(|&at| self.keys.log(conversations[at]).log);
+            let keys: Vec<_> = logs.collect();
             async move {
                 let call = Call::new(&self.connection.scripts.epochs, keys);
                 let epochs: Vec<Vec<u8>> = self.connection.call(call).await?;
@@ -214,15 +203,9 @@ impl Cache for RedisCache {
         range: Range,
         limit: usize,
     ) -> Result<Recent> {
-        let shard = self.keys.shard(conversation.shard());
+        let bodies = self.keys.shard(conversation.shard()).bodies;
         let log = self.keys.log(conversation);
-        let keys = [
-            &shard.marker,
-            &shard.bodies,
-            &log.log,
-            &log.window,
-            &log.pending,
-        ];
+        let keys = [bodies, log.log, log.window, log.pending];
         let (direction, point) = match range {
             Range::After(point) => ("after", point),
             Range::Before(point) => ("before", point),
@@ -236,6 +219,7 @@ impl Cache for RedisCache {
         let (head, last, epoch, records) = answer;
         let mut entries = entries(&records)?;
         entries.sort_by_key(|entry| entry.position);
+        entries.dedup_by_key(|entry| entry.position);
         range.cut(&mut entries, limit);
         Ok(Recent {
             entries,
@@ -248,7 +232,8 @@ impl Cache for RedisCache {
     async fn find(&self, conversation: ConversationId, id: EntryId) -> Result<Option<Arc<Entry>>> {
         let log = self.keys.log(conversation);
         let bodies = self.keys.shard(conversation.shard()).bodies;
-        let call = Call::new(&self.connection.scripts.find, [bodies, log.window, log.ids])
+        let keys = [bodies, log.window, log.ids, log.earlier];
+        let call = Call::new(&self.connection.scripts.find, keys)
             .arg(conversation.as_bytes())
             .arg(id.as_bytes());
         let found: Option<Vec<u8>> = self.connection.call(call).await?;
@@ -266,8 +251,8 @@ impl Cache for RedisCache {
     }
 
     async fn heads(&self, conversations: Vec<ConversationId>) -> Result<Vec<Option<Head>>> {
-        let ask = |(shard, at): (u16, Vec<usize>)| {
-            let mut keys = vec![self.keys.shard(shard).marker];
+        let ask = |(_, at): (u16, Vec<usize>)| {
+            let mut keys = Vec::new();
             for &at in &at {
                 let log = self.keys.log(conversations[at]);
                 keys.extend([log.log, log.window]);
@@ -304,7 +289,8 @@ impl Cache for RedisCache {
                 let next = logs.len();
                 logs.entry(conversation).or_insert_with(|| {
                     let log = self.keys.log(conversation);
-                    keys.extend([log.log, log.window, log.ids, log.pending, log.changes]);
+                    keys.extend([log.log, log.window, log.ids]);
+                    keys.extend([log.earlier, log.pending, log.changes]);
                     next
                 });
             }
@@ -314,8 +300,8 @@ impl Cache for RedisCache {
                 call.push(logs.get(&entry.conversation).copied().unwrap_or_default());
                 call.push(entry.conversation.as_bytes());
                 call.push(entry.id.as_bytes());
-                call.push(entry.position.0);
-                call.push(entry.incarnation);
+                call.push(digits(entry.position.0));
+                call.push(digits(entry.incarnation));
             }
             async move {
                 let answers: Vec<Vec<u8>> = self.connection.call(call).await?;
@@ -350,13 +336,14 @@ impl Cache for RedisCache {
             &log.log,
             &log.window,
             &log.ids,
+            &log.earlier,
             &log.pending,
             &log.changes,
         ];
         let call = Call::new(&self.connection.scripts.withdraw, keys)
             .arg(conversation.as_bytes())
             .arg(id.as_bytes())
-            .arg(position.0);
+            .arg(digits(position.0));
         self.connection.call(call).await
     }
 

@@ -31,9 +31,12 @@ pub(crate) struct LogKeys {
     pub(crate) log: Vec<u8>,
     /// The newest entries, a stream. Expires.
     pub(crate) window: Vec<u8>,
-    /// Positions by id. Expires.
+    /// Positions by id: the younger generation. Expires.
     pub(crate) ids: Vec<u8>,
-    /// The outbox's ids by position. No TTL: goes with the last one.
+    /// Positions by id: the earlier generation. Expires.
+    pub(crate) earlier: Vec<u8>,
+    /// Ids by position of what left the window before it left the outbox. No TTL: goes with the last
+    /// one.
     pub(crate) pending: Vec<u8>,
     /// The outbox's membership changes by position. As `pending`.
     pub(crate) changes: Vec<u8>,
@@ -75,6 +78,7 @@ impl Keys {
             log: of('l'),
             window: of('w'),
             ids: of('d'),
+            earlier: of('f'),
             pending: of('p'),
             changes: of('m'),
         }
@@ -108,6 +112,7 @@ mod tests {
             log.log,
             log.window,
             log.ids,
+            log.earlier,
             log.pending,
             log.changes,
         ];

@@ -6,8 +6,10 @@ use darda_core::model::{Body, ConversationId, Entry, Epoch, Position};
 use darda_core::ports::{Admission, Append};
 use darda_core::{Error, ErrorKind, Result};
 
-/// id (16 bytes) ‖ position ‖ prev ‖ epoch ‖ incarnation (16 digits each) ‖ kind ‖ moved.
-const HEADER: usize = 16 + 4 * 16 + 2;
+const ID: usize = 16;
+const COLUMN: usize = 16;
+/// id (bytes) ‖ position ‖ prev ‖ epoch ‖ incarnation (digits) ‖ kind ‖ moved.
+const HEADER: usize = ID + 4 * COLUMN + 2;
 /// Lua's numbers are exact up to here.
 const MOST: u64 = 1 << 53;
 
@@ -20,10 +22,15 @@ pub(crate) fn kind(body: &Body) -> &'static str {
     }
 }
 
+/// A number as the columns hold it.
+pub(crate) fn digits(number: u64) -> String {
+    format!("{number:016}")
+}
+
 /// An epoch that scripts can calculate with.
-pub(crate) fn checked(epoch: Epoch) -> Result<u64> {
+pub(crate) fn checked(epoch: Epoch) -> Result<String> {
     if epoch.0 < MOST {
-        Ok(epoch.0)
+        Ok(digits(epoch.0))
     } else {
         Err(Error::new(
             ErrorKind::Invalid,
@@ -53,20 +60,49 @@ pub(crate) fn encode(entry: &Entry) -> Result<Vec<u8>> {
     encode_entry(entry)
 }
 
+/// What the script decided about an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Place {
+    position: Position,
+    prev: Option<Position>,
+    epoch: Epoch,
+    incarnation: u64,
+}
+
+impl Place {
+    /// Reads the four columns of digits.
+    pub(crate) fn parse(columns: &[u8]) -> Option<Self> {
+        let column = |at: usize| columns.get(at..at + COLUMN).and_then(number);
+        let prev = column(COLUMN)?;
+        Some(Self {
+            position: Position(column(0)?),
+            prev: (prev > 0).then_some(Position(prev)),
+            epoch: Epoch(column(2 * COLUMN)?),
+            incarnation: column(3 * COLUMN)?,
+        })
+    }
+
+    pub(crate) fn of(self, entry: Entry) -> Entry {
+        Entry {
+            position: self.position,
+            prev: self.prev,
+            epoch: self.epoch,
+            incarnation: self.incarnation,
+            ..entry
+        }
+    }
+}
+
 /// The entry of a record.
 pub(crate) fn decode(record: &[u8]) -> Result<Entry> {
     let broken = || Error::new(ErrorKind::Internal, "the cache holds what is no entry");
     let (header, bytes) = record.split_at_checked(HEADER).ok_or_else(broken)?;
-    let column = |at: usize| header.get(at..at + 16).and_then(number).ok_or_else(broken);
+    let columns = header.get(ID..).ok_or_else(broken)?;
+    let place = Place::parse(columns).ok_or_else(broken)?;
     let entry = decode_entry(bytes).map_err(|error| broken().with_source(error))?;
-    let prev = column(32)?;
     Ok(Entry {
-        position: Position(column(16)?),
-        prev: (prev > 0).then_some(Position(prev)),
-        epoch: Epoch(column(48)?),
-        incarnation: column(64)?,
         relocated: header.ends_with(b"r"),
-        ..entry
+        ..place.of(entry)
     })
 }
 

@@ -35,27 +35,34 @@ pub(crate) struct Scripts {
 impl Scripts {
     pub(crate) fn new() -> Self {
         Self {
-            append: script!("", "incarnation", "append"),
-            raise: script!("#!lua flags=allow-oom\n", "incarnation", "raise"),
+            append: script!("", "incarnation", "beginning", "append"),
+            raise: script!(
+                "#!lua flags=allow-oom\n",
+                "incarnation",
+                "beginning",
+                "raise"
+            ),
             epochs: script!("#!lua flags=no-writes\n", "incarnation", "epochs"),
             recent: script!("#!lua flags=no-writes\n", "incarnation", "recent"),
-            find: script!("#!lua flags=no-writes\n", "find"),
-            changes: script!("#!lua flags=no-writes\n", "changes"),
+            find: script!("#!lua flags=no-writes\n", "incarnation", "find"),
+            changes: script!("#!lua flags=no-writes\n", "incarnation", "changes"),
             heads: script!("#!lua flags=no-writes\n", "incarnation", "heads"),
             settle: script!(
                 "#!lua flags=allow-oom\n",
                 "incarnation",
+                "beginning",
                 "withdrawal",
                 "settle"
             ),
             withdraw: script!(
                 "#!lua flags=allow-oom\n",
                 "incarnation",
+                "beginning",
                 "withdrawal",
                 "withdraw"
             ),
-            overdue: script!("#!lua flags=no-writes\n", "incarnation", "overdue"),
-            claim: script!("#!lua flags=allow-oom\n", "incarnation", "claim"),
+            overdue: script!("#!lua flags=no-writes\n", "overdue"),
+            claim: script!("#!lua flags=allow-oom\n", "claim"),
             lease: script!("#!lua flags=allow-oom\n", "lease"),
             node: script!("#!lua flags=no-writes\n", "node"),
             register: script!("", "register"),

@@ -1,5 +1,7 @@
 //! The ports on Redis keep their contracts.
 
+#![allow(clippy::unwrap_used, reason = "it speaks for tests")]
+
 mod support;
 
 use std::sync::Arc;

@@ -1,39 +1,47 @@
--- KEYS: shard, due, bodies, log, window, ids, pending, changes
+-- KEYS: shard, due, bodies, log, window, ids, earlier ids, pending, changes
 -- ARGV: conversation, id, kind, admission, epoch, outbox limit, window, idle seconds, bytes
-local shard, due, bodies, log, window, ids, pending, changes =
-  KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7], KEYS[8]
-local conversation, id, kind, admission = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
-
-local given = redis.call('ZSCORE', ids, id)
-local state = redis.call('HMGET', log, 'i', 'b', 'p', 'e', 't', 'o', 'x')
-if not (given or state[1]) then
-  -- The log was forgotten, though not what waits.
-  given = redis.call('ZSCORE', pending, id)
+-- Positions, epochs and incarnations are kept as 16 digits, as the columns of a record want them.
+local due, bodies, log, window, ids = KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
+local id, kind = ARGV[2], ARGV[3]
+local name = ARGV[1] .. id
+local stretch = replication()
+if not stretch then
+  return COPY
 end
+
+local state = redis.call('HMGET', log, 'r', 'i', 'b', 'p', 'e', 't', 'o', 'h', 'n', 'g', 'x')
+local given = redis.call('HGET', ids, id) or redis.call('HGET', KEYS[7], id)
 if given then
-  local record = redis.call('HGET', bodies, conversation .. id)
-  return {'repeat', string.format('%.0f', tonumber(given)), record}
+  return {'repeat', given, redis.call('HGET', bodies, name)}
+end
+if not state[1] then
+  -- The log was forgotten, though not what waits.
+  local record = redis.call('HGET', bodies, name)
+  if record then
+    return {'repeat', string.sub(record, 17, 32), record}
+  end
 end
 
-local incarnation, copy = begun(shard)
-if copy then
-  return copy
-end
-local known = state[1] == incarnation
-local epoch = known and tonumber(state[4]) or 0
-local taught = known and state[5] == '1'
+local known = state[1] == stretch
+local epoch = known and tonumber(state[5]) or 0
+local taught = known and state[6] == '1'
 local checked = tonumber(ARGV[5])
-local relocated = admission == 'relocated'
-if not relocated and (checked < epoch or not (taught or admission == 'fresh')) then
-  return {'stale'}
-end
-if not relocated and redis.call('ZCARD', due) >= tonumber(ARGV[6]) then
-  return {'busy'}
+local relocated = ARGV[4] == 'relocated'
+if not relocated then
+  if checked < epoch or not (taught or ARGV[4] == 'fresh') then
+    return {'stale'}
+  end
+  if redis.call('ZCARD', due) >= tonumber(ARGV[6]) then
+    return {'busy'}
+  end
 end
 
-local now = now_us()
-local last = tonumber(state[3]) or 0
-local first = not (known and state[2] == '1')
+local incarnation = known and state[2] or begun(KEYS[1], stretch)
+local time = redis.call('TIME')
+local seconds = tonumber(time[1])
+local now = seconds * 1000000 + tonumber(time[2])
+local last = tonumber(state[4]) or 0
+local first = not (known and state[3] == '1')
 local earliest = now
 if first then
   earliest = now + 1000000
@@ -43,68 +51,81 @@ if first then
   end
 end
 local position = math.max(earliest, last + 1)
-local place = string.format('%.0f', position)
+local place = string.format('%016.0f', position)
 
 local change = kind == 'c'
-local of = known and state[6] or ''
+local of = known and state[7] or ''
+local digits = ARGV[5]
 if change and not relocated then
-  checked = position
+  checked, digits = position, place
 end
+local raised = false
 if (change or not relocated) and checked > epoch then
-  epoch = checked
-  of = ''
+  epoch, of, raised = checked, '', true
 end
 if change and checked == epoch then
   of = id
 end
-local prev = first and 0 or last
-local record = id .. string.format('%016.0f%016.0f%016.0f%016.0f', position, prev, checked,
-  tonumber(incarnation)) .. kind .. (relocated and 'r' or '-') .. ARGV[9]
+local columns = place .. (first and '0000000000000000' or state[4]) .. digits .. incarnation
+local record = id .. columns .. kind .. (relocated and 'r' or '-') .. ARGV[9]
 
-redis.call('XADD', window, 'MAXLEN', '~', ARGV[7], place .. '-0', 'r', record)
-redis.call('HSET', bodies, conversation .. id, record)
-redis.call('ZADD', due, place, conversation .. id .. string.format('%016.0f', position))
-redis.call('ZADD', pending, place, id)
-redis.call('ZADD', ids, place, id)
+redis.call('XADD', window, place .. '-0', 'r', record)
+redis.call('HSET', bodies, name, record)
+redis.call('ZADD', due, position == now and place or string.format('%.0f', now), name .. place)
+redis.call('HSET', ids, id, place)
 if change then
-  redis.call('ZADD', changes, place, id)
+  redis.call('ZADD', KEYS[9], place, id)
 end
-local set = {'i', incarnation, 'b', '1', 'p', place, 'e', string.format('%.0f', epoch),
-  't', (taught or not relocated) and '1' or '0', 'o', of, 'h', place}
+
+local count = (tonumber(state[9]) or 0) + 1
+if first or raised or change or not taught then
+  redis.call('HSET', log, 'r', stretch, 'i', incarnation, 'b', '1',
+    'e', string.format('%016.0f', epoch), 't', (taught or not relocated) and '1' or '0', 'o', of)
+end
+if state[8] then
+  redis.call('HDEL', log, 'h')
+end
 if kind == 'm' then
-  set[#set + 1] = 'm'
-  set[#set + 1] = place
-end
-
-local count = redis.call('ZCARD', ids)
-local seconds = math.floor(now / 1000000)
-if count == 1 or seconds - (tonumber(state[7]) or 0) >= 3600 then
-  set[#set + 1] = 'x'
-  set[#set + 1] = tostring(seconds)
-  redis.call('HSET', log, unpack(set))
-  for _, key in ipairs({log, window, ids}) do
-    redis.call('EXPIRE', key, ARGV[8])
-  end
+  redis.call('HSET', log, 'p', place, 'n', count, 'm', place)
 else
-  redis.call('HSET', log, unpack(set))
+  redis.call('HSET', log, 'p', place, 'n', count)
+end
+if seconds - (tonumber(state[11]) or 0) >= 3600 then
+  redis.call('HSET', log, 'x', time[1])
+  for i = 4, 7 do
+    redis.call('EXPIRE', KEYS[i], ARGV[8])
+  end
 end
 
--- Ids older than 24 hours or beyond the newest 10,000 are forgotten, some at a time; not those of
--- the window, which is found by them, nor those that wait.
-local keep = 2 * tonumber(ARGV[7])
-if count > keep and count % 64 == 0 then
-  local function at(rank)
-    return tonumber(redis.call('ZRANGE', ids, rank, rank, 'WITHSCORES')[2])
+if count >= 64 then
+  redis.call('HSET', log, 'n', 0)
+  local keep = tonumber(ARGV[7])
+  local surplus = redis.call('XLEN', window) - keep
+  if surplus > 0 then
+    for _, old in ipairs(redis.call('XRANGE', window, '-', '+', 'COUNT', surplus)) do
+      local who, where = string.sub(old[2][2], 1, 16), string.sub(old[2][2], 17, 32)
+      if redis.call('ZSCORE', due, ARGV[1] .. who .. where) then
+        redis.call('ZADD', KEYS[8], where, who)
+      end
+    end
+    redis.call('XTRIM', window, 'MAXLEN', keep)
   end
-  local old = now - 86400000000
-  if count > 10000 then
-    old = math.max(old, at(-10001))
-  end
-  old = string.format('%.0f', math.min(old, at(-keep - 1)))
-  local waiting = redis.call('ZRANGEBYSCORE', pending, '-inf', old, 'WITHSCORES')
-  redis.call('ZREMRANGEBYSCORE', ids, '-inf', old)
-  for i = 1, #waiting, 2 do
-    redis.call('ZADD', ids, waiting[i + 1], waiting[i])
+  -- Two generations of ids: the earlier one goes when the younger one alone is enough, which always
+  -- has those of the window.
+  local since = tonumber(state[10])
+  local many = redis.call('HLEN', ids)
+  if not since then
+    redis.call('HSET', log, 'g', time[1])
+  elseif many >= 10000 or (many >= 4 * keep and seconds - since >= 86400) then
+    redis.call('RENAME', ids, KEYS[7])
+    redis.call('HSET', log, 'g', time[1], 'x', 0)
+    local waiting = redis.call('ZRANGE', KEYS[8], 0, -1, 'WITHSCORES')
+    for i = 1, #waiting, 2 do
+      redis.call('HSET', ids, waiting[i], string.format('%016.0f', tonumber(waiting[i + 1])))
+    end
+    if #waiting > 0 then
+      redis.call('EXPIRE', ids, ARGV[8])
+    end
   end
 end
-return {'new', place, string.format('%.0f', prev), string.format('%.0f', checked), incarnation}
+return {'new', columns}

@@ -1,5 +1,6 @@
 -- KEYS: due, bodies, claims; ARGV: age in microseconds, then members of due
-local now = now_us()
+local time = redis.call('TIME')
+local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
 local age = tonumber(ARGV[1])
 local records = {}
 for i = 2, #ARGV do

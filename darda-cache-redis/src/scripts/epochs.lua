@@ -1,11 +1,11 @@
--- KEYS: shard, then the logs
-local incarnation, copy = current(KEYS[1])
-if copy then
-  return copy
+-- KEYS: the logs
+local stretch = replication()
+if not stretch then
+  return COPY
 end
 local epochs = {}
-for i = 2, #KEYS do
-  local state = redis.call('HMGET', KEYS[i], 'i', 't', 'e')
-  epochs[i - 1] = incarnation and state[1] == incarnation and state[2] == '1' and state[3] or ''
+for i, log in ipairs(KEYS) do
+  local state = redis.call('HMGET', log, 'r', 't', 'e')
+  epochs[i] = state[1] == stretch and state[2] == '1' and state[3] or ''
 end
 return epochs

@@ -1,21 +1,20 @@
--- KEYS: shard, then of each log: log, window
-local incarnation, copy = current(KEYS[1])
-if copy then
-  return copy
+-- KEYS: of each log: log, window
+local stretch = replication()
+if not stretch then
+  return COPY
 end
 local heads = {}
-for i = 2, #KEYS, 2 do
-  local state = redis.call('HMGET', KEYS[i], 'i', 'b', 'h', 'm')
+for i = 1, #KEYS, 2 do
+  local state = redis.call('HMGET', KEYS[i], 'r', 'b', 'h', 'p', 'm')
   local head, message = '', ''
-  if incarnation and state[1] == incarnation and state[2] == '1' then
-    head = state[3] or ''
+  if state[1] == stretch and state[2] == '1' then
+    head = state[3] or state[4]
   end
-  if head ~= '' and state[4] and state[4] ~= '' then
-    local place = state[4] .. '-0'
+  if head ~= '' and state[5] and state[5] ~= '' then
+    local place = state[5] .. '-0'
     local there = redis.call('XRANGE', KEYS[i + 1], place, place)[1]
     message = there and there[2][2] or ''
   end
-  heads[#heads + 1] = head
-  heads[#heads + 1] = message
+  heads[i], heads[i + 1] = head, message
 end
 return heads

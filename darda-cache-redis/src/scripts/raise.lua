@@ -1,11 +1,12 @@
 -- KEYS: shard, log; ARGV: epoch, idle seconds
-local incarnation, copy = begun(KEYS[1])
-if copy then
-  return copy
+local stretch = replication()
+if not stretch then
+  return COPY
 end
-local state = redis.call('HMGET', KEYS[2], 'i', 'e')
-if state[1] ~= incarnation then
-  redis.call('HSET', KEYS[2], 'i', incarnation, 'b', '0', 'e', ARGV[1], 't', '0', 'o', '', 'h', '')
+local state = redis.call('HMGET', KEYS[2], 'r', 'e')
+if state[1] ~= stretch then
+  local incarnation = begun(KEYS[1], stretch)
+  redis.call('HSET', KEYS[2], 'r', stretch, 'i', incarnation, 'b', 0, 'e', ARGV[1], 't', 0, 'o', '')
 elseif tonumber(ARGV[1]) > (tonumber(state[2]) or 0) then
   redis.call('HSET', KEYS[2], 'e', ARGV[1], 'o', '')
 end
