@@ -18,9 +18,6 @@ use crate::error::{outbox_full, unexpected};
 use crate::keys::Keys;
 use crate::record::{self, Place, Waiting, checked, decode, digits, encode, kind, number};
 
-/// How long a log that nobody appends to is remembered, in seconds: two days, so that its ids are for
-/// one at least.
-const IDLE_SECONDS: u64 = 2 * 24 * 60 * 60;
 /// What one script works on at most: the server does nothing else meanwhile.
 const MOST_AT_ONCE: usize = 100;
 /// Entries of one answer.
@@ -33,6 +30,7 @@ pub struct RedisCache {
     keys: Keys,
     outbox_limit: usize,
     window: usize,
+    remembered_for: Duration,
 }
 
 impl RedisCache {
@@ -42,6 +40,7 @@ impl RedisCache {
             keys,
             outbox_limit: config.outbox_limit,
             window: config.window,
+            remembered_for: config.remembered_for,
         }
     }
 }
@@ -144,7 +143,7 @@ impl Cache for RedisCache {
             .arg(epoch)
             .arg(self.outbox_limit)
             .arg(self.window)
-            .arg(IDLE_SECONDS)
+            .arg(self.remembered_for.as_secs())
             .arg(encode(&entry)?);
         let answer = texts(self.connection.call(call).await?)?;
         let answer: Vec<_> = answer.iter().map(Option::as_deref).collect();
@@ -177,7 +176,7 @@ impl Cache for RedisCache {
         ];
         let call = Call::new(&self.connection.scripts.raise, keys)
             .arg(checked(epoch)?)
-            .arg(IDLE_SECONDS);
+            .arg(self.remembered_for.as_secs());
         self.connection.call(call).await
     }
 

@@ -25,6 +25,7 @@ pub struct RedisConfig {
     pub(crate) response_timeout: Duration,
     pub(crate) outbox_limit: usize,
     pub(crate) window: usize,
+    pub(crate) remembered_for: Duration,
     pub(crate) lease: Duration,
     pub(crate) sentinel_credentials: Option<(Option<String>, String)>,
 }
@@ -41,6 +42,7 @@ impl RedisConfig {
             response_timeout: Duration::from_secs(2),
             outbox_limit: 10_000,
             window: 256,
+            remembered_for: Duration::from_secs(7 * 24 * 60 * 60),
             lease: Duration::from_secs(15),
             sentinel_credentials: None,
         }
@@ -84,10 +86,19 @@ impl RedisConfig {
     }
 
     /// How many of a log's newest entries are kept; default 256, at least 200. There may be up to
-    /// 100 more.
+    /// 64 more.
     #[must_use]
     pub fn with_window(mut self, entries: usize) -> Self {
         self.window = entries.max(200);
+        self
+    }
+
+    /// How long a log is remembered that nothing is appended to; default 7 days, at least 25 hours,
+    /// since its ids are to be remembered for a day. Longer than the store may be away: after that, a
+    /// reader no longer sees what waits in the outbox of such a log until it is stored.
+    #[must_use]
+    pub fn with_memory_of(mut self, idle: Duration) -> Self {
+        self.remembered_for = idle.max(Duration::from_secs(25 * 60 * 60));
         self
     }
 
@@ -122,6 +133,7 @@ impl fmt::Debug for RedisConfig {
             .field("response_timeout", &self.response_timeout)
             .field("outbox_limit", &self.outbox_limit)
             .field("window", &self.window)
+            .field("remembered_for", &self.remembered_for)
             .field("lease", &self.lease)
             .finish_non_exhaustive()
     }
