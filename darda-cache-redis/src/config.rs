@@ -97,7 +97,7 @@ impl RedisConfig {
     /// since its ids are to be remembered for a day. Longer than the store may be away: after that, a
     /// reader no longer sees what waits in the outbox of such a log until it is stored.
     #[must_use]
-    pub fn with_memory_of(mut self, idle: Duration) -> Self {
+    pub fn with_remembered_for(mut self, idle: Duration) -> Self {
         self.remembered_for = idle.max(Duration::from_secs(25 * 60 * 60));
         self
     }

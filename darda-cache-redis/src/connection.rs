@@ -7,6 +7,7 @@ use std::time::Duration;
 use backon::{BackoffBuilder, ExponentialBuilder};
 use darda_core::adapter::Redacted;
 use darda_core::{Error, Result};
+use futures::future::try_join_all;
 use redis::{Cmd, FromRedisValue, RedisResult, Script, ServerErrorKind, ToRedisArgs, Value};
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -23,6 +24,11 @@ use crate::server;
 const SILENT_CALLS: u32 = 3;
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(3);
+/// How long a cluster's link stays in use at least, though calls on it fail: one server that is away
+/// must not keep the others busy with connections.
+const CLUSTER_PAUSE: Duration = Duration::from_secs(5);
+/// How much longer than to one server connecting to a cluster may take: some may be away.
+const CLUSTER_PATIENCE: u32 = 3;
 
 /// Keeps one link alive. The task that does so ends with this value.
 #[derive(Debug)]
@@ -277,6 +283,11 @@ impl Keeper {
                         return;
                     }
                     tracing::warn!(url = self.url, "the connection to redis is given up");
+                    if live.link.is_cluster() {
+                        // The other servers go on answering until there is a new link.
+                        tokio::time::sleep(CLUSTER_PAUSE).await;
+                        continue;
+                    }
                     self.state.send_replace(State::Connecting);
                     if live.answered.load(Ordering::Relaxed) {
                         pause = pauses.build();
@@ -289,7 +300,10 @@ impl Keeper {
                         let cause = std::error::Error::source(&error);
                         tracing::warn!(url = self.url, %error, cause, "redis is away");
                     }
-                    self.state.send_replace(State::Down(error));
+                    let serving = matches!(&*self.state.borrow(), State::Ready(live) if live.link.is_cluster());
+                    if !serving {
+                        self.state.send_replace(State::Down(error));
+                    }
                 }
             }
             tokio::time::sleep(pause.next().unwrap_or(LONGEST_PAUSE)).await;
@@ -298,23 +312,23 @@ impl Keeper {
 
     async fn attempt(&self, number: u64) -> Result<Live> {
         let broken = self.broken.clone();
+        let cluster = self.connector.is_cluster();
         let connect = async {
-            let link = self
-                .connector
-                .connect(move || give_up(&broken, number))
-                .await?;
-            server::inspect(&link.query(&redis::cmd("INFO")).await?);
-            for script in self.scripts.all() {
-                load(&link, script).await?;
+            let lost = move || give_up(&broken, number);
+            let link = self.connector.connect(lost).await?;
+            match self.prepare(&link).await {
+                // Some of its servers may be away. Scripts are loaded when they are missed.
+                Err(error) if cluster => tracing::warn!(%error, "a cluster's server is away"),
+                prepared => prepared?,
             }
             Ok(link)
         };
-        let link = match timeout(self.timeout, connect).await {
+        let limit = self.timeout * if cluster { CLUSTER_PATIENCE } else { 1 };
+        let link = match timeout(limit, connect).await {
             Ok(connected) => connected.map_err(of_connecting)?,
             Err(elapsed) => {
-                return Err(
-                    unavailable("redis cannot be connected to in time").with_source(elapsed)
-                );
+                let late = unavailable("redis cannot be connected to in time");
+                return Err(late.with_source(elapsed));
             }
         };
         Ok(Live {
@@ -323,5 +337,12 @@ impl Keeper {
             silent: AtomicU32::new(0),
             answered: AtomicBool::new(false),
         })
+    }
+
+    /// Looks at the servers, and loads the scripts.
+    async fn prepare(&self, link: &Link) -> RedisResult<()> {
+        server::inspect(&link.query(&redis::cmd("INFO")).await?);
+        let scripts = self.scripts.all().map(|script| load(link, script));
+        try_join_all(scripts).await.map(drop)
     }
 }

@@ -85,6 +85,10 @@ impl Connector {
         })
     }
 
+    pub(crate) fn is_cluster(&self) -> bool {
+        matches!(self.servers, Servers::Cluster(_))
+    }
+
     /// Connects. `lost` is called when the server closes the connection; not of a cluster, which
     /// connects again by itself.
     pub(crate) async fn connect(

@@ -129,6 +129,36 @@ async fn every_key_expires_or_belongs_to_the_outbox() {
 }
 
 #[tokio::test]
+async fn claims_double_up_to_32_times_the_age() {
+    let Some(mut seen) = seen().await else { return };
+    let (cache, age) = (seen.ports.cache(), Duration::from_secs(1000));
+    send(&*cache, log("log"), "1").await.unwrap();
+    let due = seen.of_kind('o').await;
+    let mut waits = Vec::new();
+    for _ in 0..8 {
+        // As if it had been waiting for ever.
+        let members: Vec<Vec<u8>> = redis::cmd("ZRANGE")
+            .arg(&due)
+            .arg(0)
+            .arg(-1)
+            .query_async(&mut seen.raw)
+            .await
+            .unwrap();
+        let overdue = redis::cmd("ZADD").arg(&due).arg(0).arg(&members[0]).clone();
+        overdue.exec_async(&mut seen.raw).await.unwrap();
+        assert_eq!(cache.claim_overdue(age, 10).await.unwrap().len(), 1);
+        assert!(cache.claim_overdue(age, 10).await.unwrap().is_empty());
+        let score = redis::cmd("ZSCORE").arg(&due).arg(&members[0]).clone();
+        let score: f64 = score.query_async(&mut seen.raw).await.unwrap();
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        // It is due when it has been there for the age.
+        let wait = (score / 1e6 - now.as_secs_f64()) / age.as_secs_f64() + 1.0;
+        waits.push(wait.round());
+    }
+    assert_eq!(waits, [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 32.0, 32.0]);
+}
+
+#[tokio::test]
 async fn a_window_is_bounded() {
     let Some(mut seen) = seen().await else { return };
     let (cache, log) = (seen.ports.cache(), log("log"));
@@ -306,4 +336,51 @@ async fn another_registry_sees_a_node_that_it_did_not_foresee() {
     one.remove_node(NodeId::new("n03")).await.unwrap();
     expected.remove(3);
     assert_eq!(other.nodes_of(vec![user.clone()]).await.unwrap(), expected);
+}
+
+#[tokio::test]
+async fn a_session_of_an_earlier_lease_was_last_seen_when_that_ended() {
+    let Some(mut seen) = seen().await else { return };
+    let (registry, node, user) = (seen.ports.registry(), NodeId::new("n"), user("u"));
+    let session = SessionId {
+        node: node.clone(),
+        number: 1,
+    };
+    registry
+        .register(node.clone(), vec![(user.clone(), session)])
+        .await
+        .unwrap();
+    let key = seen.of_kind('n').await;
+    let ends = redis::cmd("HGET").arg(&key).arg("u").clone();
+    let ends: u64 = ends.query_async(&mut seen.raw).await.unwrap();
+    // Nobody looks until there is another lease.
+    until("the lease ends", async || {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        now.as_millis() > u128::from(ends)
+    })
+    .await;
+    assert_eq!(registry.renew(node).await.unwrap(), Lease::Forgotten);
+    let offline = Presence::Offline {
+        last_seen_ms: Some(ends),
+    };
+    for _ in 0..2 {
+        assert_eq!(
+            registry.presence(vec![user.clone()]).await.unwrap(),
+            [offline]
+        );
+    }
+}
+
+/// A server that evicts may drop one key and not the other.
+#[tokio::test]
+async fn a_log_keeps_its_incarnation_without_its_shards() {
+    let Some(mut seen) = seen().await else { return };
+    let (cache, log) = (seen.ports.cache(), log("log"));
+    let first = send(&*cache, log, "1").await.unwrap();
+    let marker = seen.of_kind('i').await;
+    seen.ask::<()>("DEL", &marker).await;
+    let second = send(&*cache, log, "2").await.unwrap();
+    assert_eq!(second.incarnation, first.incarnation);
+    let settled = cache.settle(vec![first, second]).await.unwrap();
+    assert_eq!(settled, [Settled::Cleared; 2]);
 }

@@ -12,7 +12,7 @@ use darda_core::ErrorKind;
 use darda_core::model::{Body, NodeId};
 use darda_core::ports::{Append, Appended, Cache, SessionRegistry};
 
-use support::{Logged, append, connect, kind, log, persist, quick, send};
+use support::{Logged, append, connect, kind, log, persist, quick, send, until};
 
 async fn server(options: RedisOptions) -> Option<Redis> {
     or_skip(Redis::start(options).await)
@@ -38,7 +38,9 @@ async fn scripts_that_were_flushed_are_loaded_again() {
 /// The numbers of the server's clients, but for the one that asks.
 async fn clients(redis: &Redis) -> Vec<String> {
     let list = redis.cli(&["client", "list"]).await.unwrap();
-    let clients = list.lines().filter(|line| line.contains("cmd=evalsha"));
+    let clients = list
+        .lines()
+        .filter(|line| line.contains("lib-name=redis-rs"));
     clients
         .filter_map(|line| line.split(' ').next().map(str::to_owned))
         .collect()
@@ -72,6 +74,25 @@ async fn a_server_that_hangs_is_unavailable_in_time_and_comes_back() {
         after.iter().all(|client| !before.contains(client)),
         "the connection was not given up"
     );
+}
+
+#[tokio::test]
+async fn a_connection_that_the_server_closes_is_made_again_before_it_is_needed() {
+    let Some(redis) = server(RedisOptions::default()).await else {
+        return;
+    };
+    let ports = connect(&redis.url()).await;
+    let before = clients(&redis).await;
+    redis
+        .cli(&["client", "kill", "type", "normal"])
+        .await
+        .unwrap();
+    until("there is another connection", async || {
+        let now = clients(&redis).await;
+        !now.is_empty() && now != before
+    })
+    .await;
+    ports.ping().await.unwrap();
 }
 
 #[tokio::test]
