@@ -9,7 +9,7 @@ use darda_cache_redis::{RedisConfig, RedisPorts};
 use darda_core::adapter::{Identity, Tls};
 use darda_core::{ErrorKind, Result};
 
-use support::{Logged, kind, log, quick, send};
+use support::{Logged, kind, log, persist, quick, send};
 
 async fn sent(redis: &Redis, tls: Tls) -> Result<()> {
     let ports = RedisPorts::connect(quick(&redis.url()).with_tls(tls)).await?;
@@ -76,4 +76,55 @@ async fn a_certificate_that_cannot_be_read_is_refused_at_once() {
     let tls = Tls::default().with_authorities("/nowhere.pem");
     let config = RedisConfig::new("rediss://127.0.0.1:1").with_tls(tls);
     assert_eq!(kind(RedisPorts::connect(config).await), ErrorKind::Invalid);
+}
+
+/// A cluster of one server, which the cluster itself names again.
+#[tokio::test]
+async fn a_cluster_is_encrypted_as_well() {
+    let options = RedisOptions::default()
+        .with_client_certificate()
+        .with_setting("cluster-enabled", "yes")
+        .with_setting("cluster-announce-ip", "127.0.0.1")
+        .with_setting("tls-cluster", "yes");
+    let Some(redis) = or_skip(Redis::start(options).await) else {
+        return;
+    };
+    let certificates = redis.certificates().unwrap();
+    let read = |file| std::fs::read(file).unwrap();
+    let client = redis::TlsCertificates {
+        client_tls: Some(redis::ClientTlsConfig {
+            client_cert: read(certificates.client()),
+            client_key: read(certificates.client_key()),
+        }),
+        root_cert: Some(read(certificates.authority())),
+    };
+    let identity = Identity {
+        certificates: certificates.client(),
+        key: certificates.client_key(),
+    };
+    let believing = Tls::default()
+        .with_authorities(certificates.authority())
+        .with_identity(identity.clone());
+    let any = Tls::default()
+        .without_verification()
+        .with_identity(identity.clone());
+    let url = redis.url().replace("rediss", "rediss+cluster");
+    let config = |tls| quick(&url).with_tls(tls);
+    // This also chooses the crypto library, which the driver wants to be done.
+    let ports = RedisPorts::connect(config(believing)).await.unwrap();
+
+    let client = redis::Client::build_with_tls(redis.url(), client).unwrap();
+    let mut raw = client.get_multiplexed_async_connection().await.unwrap();
+    let slots = ["ADDSLOTSRANGE", "0", "16383"];
+    let slots = redis::cmd("CLUSTER").arg(&slots).clone();
+    slots.exec_async(&mut raw).await.unwrap();
+
+    let cache = ports.cache();
+    persist(|| send(&*cache, log("log"), "1")).await;
+    let ports = RedisPorts::connect(config(any)).await.unwrap();
+    let cache = ports.cache();
+    persist(|| send(&*cache, log("log"), "2")).await;
+    let strangers = Tls::default().with_identity(identity);
+    let ports = RedisPorts::connect(config(strangers)).await.unwrap();
+    assert_eq!(kind(ports.ping().await), ErrorKind::Unavailable);
 }

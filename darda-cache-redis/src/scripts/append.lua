@@ -6,11 +6,11 @@ local id, kind = ARGV[2], ARGV[3]
 local name = ARGV[1] .. id
 local stretch = replication()
 if not stretch then
-  return COPY
+  return redis.error_reply(COPY)
 end
 
-local state = redis.call('HMGET', log, 'r', 'i', 'b', 'p', 'e', 't', 'o', 'h', 'n', 'g', 'x')
-local given = redis.call('HGET', ids, id) or redis.call('HGET', KEYS[7], id)
+local state = redis.call('HMGET', log, 'r', 'i', 'b', 'p', 'e', 't', 'o', 'h', 'n', 'g', 'x', 'f')
+local given = redis.call('HGET', ids, id) or state[12] and redis.call('HGET', KEYS[7], id)
 if given then
   return {'repeat', given, redis.call('HGET', bodies, name)}
 end
@@ -92,7 +92,7 @@ else
 end
 if seconds - (tonumber(state[11]) or 0) >= 3600 then
   redis.call('HSET', log, 'x', time[1])
-  for i = 4, 7 do
+  for i = 4, state[12] and 7 or 6 do
     redis.call('EXPIRE', KEYS[i], ARGV[8])
   end
 end
@@ -118,7 +118,7 @@ if count >= 64 then
     redis.call('HSET', log, 'g', time[1])
   elseif many >= 10000 or (many >= 4 * keep and seconds - since >= 86400) then
     redis.call('RENAME', ids, KEYS[7])
-    redis.call('HSET', log, 'g', time[1], 'x', 0)
+    redis.call('HSET', log, 'g', time[1], 'x', 0, 'f', 1)
     local waiting = redis.call('ZRANGE', KEYS[8], 0, -1, 'WITHSCORES')
     for i = 1, #waiting, 2 do
       redis.call('HSET', ids, waiting[i], string.format('%016.0f', tonumber(waiting[i + 1])))

@@ -1,6 +1,6 @@
 -- KEYS: bodies, changes; ARGV: conversation
 if not replication() then
-  return COPY
+  return redis.error_reply(COPY)
 end
 local records = {}
 for _, id in ipairs(redis.call('ZRANGE', KEYS[2], 0, -1)) do

@@ -1,7 +1,7 @@
 -- KEYS: the logs
 local stretch = replication()
 if not stretch then
-  return COPY
+  return redis.error_reply(COPY)
 end
 local epochs = {}
 for i, log in ipairs(KEYS) do

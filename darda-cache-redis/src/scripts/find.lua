@@ -1,6 +1,6 @@
 -- KEYS: bodies, window, ids, earlier ids; ARGV: conversation, id
 if not replication() then
-  return COPY
+  return redis.error_reply(COPY)
 end
 local record = redis.call('HGET', KEYS[1], ARGV[1] .. ARGV[2])
 if record then

@@ -1,7 +1,7 @@
 -- KEYS: of each log: log, window
 local stretch = replication()
 if not stretch then
-  return COPY
+  return redis.error_reply(COPY)
 end
 local heads = {}
 for i = 1, #KEYS, 2 do

@@ -1,6 +1,6 @@
 -- Which stretch of this server's life this is. See the module `incarnation`.
 
-local COPY = redis.error_reply('READONLY this server is a copy')
+local COPY = 'READONLY this server is a copy'
 
 -- The replication id, or nil on a copy.
 local function replication()

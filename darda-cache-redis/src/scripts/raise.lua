@@ -1,7 +1,7 @@
 -- KEYS: shard, log; ARGV: epoch, idle seconds
 local stretch = replication()
 if not stretch then
-  return COPY
+  return redis.error_reply(COPY)
 end
 local state = redis.call('HMGET', KEYS[2], 'r', 'e')
 if state[1] ~= stretch then

@@ -2,7 +2,7 @@
 -- ARGV: conversation, 'after' or 'before', position, limit
 local stretch = replication()
 if not stretch then
-  return COPY
+  return redis.error_reply(COPY)
 end
 local state = redis.call('HMGET', KEYS[2], 'r', 'b', 'h', 'p', 't', 'e')
 local known = state[1] == stretch

@@ -2,7 +2,7 @@
 -- ARGV: of each entry: number of its log from 0, conversation, id, position, incarnation
 local stretch = replication()
 if not stretch then
-  return COPY
+  return redis.error_reply(COPY)
 end
 local incarnations = {}
 local function incarnation_of(log)

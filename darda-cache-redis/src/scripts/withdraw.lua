@@ -2,7 +2,7 @@
 -- ARGV: conversation, id, position
 local stretch = replication()
 if not stretch then
-  return COPY
+  return redis.error_reply(COPY)
 end
 local state = redis.call('HMGET', KEYS[5], 'r', 'i')
 local incarnation = state[1] == stretch and state[2] or current(KEYS[1], stretch)
