@@ -5,11 +5,13 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 
-use crate::Result;
 use crate::client::{Client, PATIENCE, Receive};
+use crate::{Result, stamp};
 
 /// Users that one command may name.
 const MEMBERS_PER_CHANGE: usize = 100;
+/// Entries that one page may have.
+const PAGE: usize = 200;
 
 /// Where a user's connection is opened.
 pub(crate) fn path(user: &str) -> String {
@@ -76,6 +78,28 @@ pub(crate) fn create_group(client: &mut Client, owner: usize, users: &[String]) 
     Ok(conversation)
 }
 
+/// The numbers of all messages in a log, from its beginning.
+pub(crate) fn history(client: &mut Client, socket: usize, conversation: &str) -> Result<Vec<u64>> {
+    let mut numbers = Vec::new();
+    let mut after = 0;
+    loop {
+        let command = json!({"cmd": "history", "conversation": conversation, "after": after,
+            "limit": PAGE});
+        let page = ask_one(client, socket, command)?;
+        for entry in page["entries"].as_array().into_iter().flatten() {
+            let text = entry["text"].as_str().unwrap_or_default().as_bytes();
+            let number = text
+                .first_chunk()
+                .and_then(|digits| stamp::unstamp(*digits));
+            numbers.push(number.ok_or("an entry that was not sent")?);
+            after = entry["position"].as_u64().ok_or("no position")?;
+        }
+        if page["more"] != true {
+            return Ok(numbers);
+        }
+    }
+}
+
 /// The conversation that a reply names.
 pub(crate) fn id_of(reply: &Value) -> Result<String> {
     let id = reply["conversation"]
@@ -92,7 +116,7 @@ pub(crate) fn send_command(out: &mut Vec<u8>, conversation: &str, number: u64, t
     out.extend_from_slice(b",\"cmd\":\"send\",\"conversation\":\"");
     out.extend_from_slice(conversation.as_bytes());
     out.extend_from_slice(b"\",\"client_id\":\"");
-    out.extend_from_slice(&crate::stamp::stamp(number));
+    out.extend_from_slice(&stamp::stamp(number));
     out.extend_from_slice(b"\",\"text\":\"");
     out.extend_from_slice(text);
     out.extend_from_slice(b"\"}");

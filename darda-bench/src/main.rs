@@ -5,6 +5,7 @@ mod bench;
 mod client;
 mod darda;
 mod process;
+mod real;
 mod report;
 mod stamp;
 
@@ -17,12 +18,16 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
 const USAGE: &str = "\
-usage: darda-bench [--quick] [--rounds N] [--only bare|darda] all|idle|fanout|direct|storm
+usage: darda-bench [--quick] [--rounds N] [--only bare|darda] [--entries N] NAME...
 
-  --quick     small and short: shows that all runs and nothing is lost, measures nothing
-  --rounds N  rounds of each figure, 3 unless given
-  --only X    one of the two servers, for profiling: no ratios
-  DARDA_SERVER names the server's binary; else it is the one beside this program";
+  --quick      small and short: shows that all runs and nothing is lost, measures nothing
+  --rounds N   rounds of each figure, 3 unless given
+  --only X     one of the two servers, for profiling: no ratios
+  --entries N  length of the long log of real-history, 1000000 unless given
+  NAME         all; memory, or one of idle, fanout, direct, storm;
+               real, or one of real-sends, real-hop, real-history, real-pressure, real-storm
+  DARDA_SERVER names the server's binary; else it is the one beside this program.
+  The real ones run on DARDA_TEST_AMQP_URL, DARDA_TEST_REDIS_URL and DARDA_TEST_MONGO_URL.";
 
 fn main() -> ExitCode {
     match run(std::env::args().skip(1).collect()) {
@@ -48,6 +53,7 @@ fn run(arguments: Vec<String>) -> Result<()> {
         match argument.as_str() {
             "--quick" => size = bench::Size::QUICK,
             "--rounds" => size.rounds = arguments.next().ok_or(USAGE)?.parse()?,
+            "--entries" => size.entries = arguments.next().ok_or(USAGE)?.parse()?,
             "--only" => match arguments.next().as_deref() {
                 Some("bare") => size.kinds = &[process::Kind::Bare],
                 Some("darda") => size.kinds = &[process::Kind::Darda],

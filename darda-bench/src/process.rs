@@ -1,20 +1,23 @@
 //! The server under test: a process of its own, so that its memory and its CPU time are its own.
 
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
+
 use crate::Result;
-use crate::client::free_address;
+use crate::client::{PATIENCE, free_address};
 
 /// Which server is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// The program that does only the unavoidable part.
     Bare,
-    /// `darda-server` on its in-memory ports.
+    /// `darda-server`.
     Darda,
 }
 
@@ -28,20 +31,24 @@ pub(crate) struct Server {
 impl Server {
     /// Starts a server and waits until it accepts connections.
     pub(crate) fn start(kind: Kind) -> Result<Self> {
+        if kind == Kind::Darda {
+            return Self::darda(std::iter::empty());
+        }
         let address = free_address()?;
-        let this = std::env::current_exe()?;
-        let mut command = match kind {
-            Kind::Bare => {
-                let mut command = Command::new(this);
-                command.arg("serve-bare").arg(address.to_string());
-                command
-            }
-            Kind::Darda => {
-                let mut command = Command::new(darda_server(this)?);
-                command.envs(settings(address));
-                command
-            }
-        };
+        let mut command = Command::new(std::env::current_exe()?);
+        command.arg("serve-bare").arg(address.to_string());
+        Self::run(command, address)
+    }
+
+    /// Starts `darda-server` with these settings and waits until it accepts connections.
+    pub(crate) fn darda<'a>(more: impl Iterator<Item = (&'a str, String)>) -> Result<Self> {
+        let address = free_address()?;
+        let mut command = Command::new(darda_server(std::env::current_exe()?)?);
+        command.envs(settings(address)).envs(more);
+        Self::run(command, address)
+    }
+
+    fn run(mut command: Command, address: SocketAddr) -> Result<Self> {
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn()?;
         let mut server = Self { child, address };
         server.await_listening()?;
@@ -80,7 +87,50 @@ impl Server {
         }
     }
 
-    fn memory(&self) -> Result<u64> {
+    /// The sum of a metric over its labels; 0 as long as there is none.
+    pub(crate) fn metric(&self, name: &str) -> Result<f64> {
+        let (_, text) = self.get("/metrics")?;
+        Ok(sum(&text, name))
+    }
+
+    /// Waits until it says that it is ready.
+    pub(crate) fn await_ready(&self) -> Result<()> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let (status, text) = self.get("/readyz")?;
+            // A node without one of its servers is degraded and yet ready.
+            if status == 200 && text.contains("\"status\":\"ok\"") {
+                return Ok(());
+            }
+            if Instant::now() > deadline {
+                return Err(format!("the server does not become ready: {text}").into());
+            }
+            thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// Sends the process a signal.
+    pub(crate) fn signal(&self, signal: Signal) -> Result<()> {
+        let process = Pid::from_child(&self.child);
+        Ok(kill_process(process, signal)?)
+    }
+
+    /// The status and the body of a page.
+    fn get(&self, path: &str) -> Result<(u16, String)> {
+        let mut stream = TcpStream::connect(self.address)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        let host = self.address;
+        let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes())?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        let (head, body) = answer.split_once("\r\n\r\n").ok_or("not HTTP")?;
+        let status = head.split(' ').nth(1).ok_or("no status")?.parse()?;
+        Ok((status, body.to_owned()))
+    }
+
+    /// Resident memory in KiB.
+    pub(crate) fn memory(&self) -> Result<u64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
         let digits = line.and_then(|line| line.split_ascii_whitespace().next());
@@ -100,6 +150,19 @@ impl Server {
         }
         Ok(())
     }
+}
+
+/// The sum of a metric's values in Prometheus' text format.
+fn sum(text: &str, name: &str) -> f64 {
+    let values = text.lines().filter_map(|line| {
+        let rest = line.strip_prefix(name)?;
+        let value = match rest.strip_prefix('{') {
+            Some(labelled) => labelled.rsplit_once("} ")?.1,
+            None => rest.strip_prefix(' ')?,
+        };
+        value.trim().parse::<f64>().ok()
+    });
+    values.sum()
 }
 
 impl Drop for Server {
@@ -128,6 +191,23 @@ fn settings(address: SocketAddr) -> Vec<(&'static str, String)> {
     vec![
         ("DARDA_LISTEN", address.to_string()),
         ("DARDA_RATE_LIMITS", "off".to_owned()),
-        ("DARDA_LOG", "error".to_owned()),
+        (
+            "DARDA_LOG",
+            std::env::var("DARDA_LOG").unwrap_or_else(|_| "error".to_owned()),
+        ),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_metric_is_summed_over_its_labels_and_not_taken_for_one_whose_name_it_begins() {
+        let text =
+            "# TYPE acks counter\nacks{port=\"a\"} 2\nacks{port=\"b\"} 3\nacks_late 7\nsends 5\n";
+        assert_eq!(sum(text, "acks"), 5.0);
+        assert_eq!(sum(text, "sends"), 5.0);
+        assert_eq!(sum(text, "nothing"), 0.0);
+    }
 }

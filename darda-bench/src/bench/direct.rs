@@ -3,6 +3,7 @@
 //!
 //! Sockets: the senders come first, then their receivers in the same order.
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
@@ -27,13 +28,17 @@ pub(super) fn run(size: &Size) -> Result<()> {
         machine.push(yardstick(size)?);
         for &kind in size.kinds {
             let figures = &mut figures[kind as usize];
-            let mut pairs = Pairs::open(kind, size)?;
-            let busy = pairs.busy(size)?;
+            let server = Server::start(kind)?;
+            let mut pairs = Pairs::open(kind, [server.address; 2], size)?;
+            let busy = pairs.busy(size, &|| server.cpu())?;
             figures.rate.push(busy.rate / 1e3);
             figures.cpu.push(busy.cpu_per_message * 1e6);
             // On a fresh server: the busy one still has to put away what it was sent.
             drop(pairs);
-            let latency = Pairs::open(kind, size)?.light(size)?;
+            drop(server);
+            let server = Server::start(kind)?;
+            let mut pairs = Pairs::open(kind, [server.address; 2], size)?;
+            let latency = pairs.light(size.light)?;
             figures
                 .p50
                 .push(latency.value_at_quantile(0.5) as f64 / 1e3);
@@ -85,26 +90,30 @@ struct Figures {
     p99: Rounds,
 }
 
-struct Busy {
-    rate: f64,
-    cpu_per_message: f64,
+/// What a closed loop came to.
+#[derive(Debug)]
+pub(super) struct Busy {
+    /// Acked sends a second.
+    pub(super) rate: f64,
+    /// The servers' CPU time, in seconds.
+    pub(super) cpu_per_message: f64,
 }
 
+/// Connected pairs of users.
 #[derive(Debug)]
-struct Pairs {
-    server: Server,
-    client: Client,
+pub(super) struct Pairs {
+    pub(super) client: Client,
     kind: Kind,
-    conversations: Vec<String>,
+    pub(super) conversations: Vec<String>,
     traffic: Traffic,
     command: Vec<u8>,
     text: usize,
 }
 
 impl Pairs {
-    fn open(kind: Kind, size: &Size) -> Result<Self> {
-        let server = Server::start(kind)?;
-        let mut client = Client::new(server.address)?;
+    /// The senders connect to the first server, the receivers to the second.
+    pub(super) fn open(kind: Kind, at: [SocketAddr; 2], size: &Size) -> Result<Self> {
+        let mut client = Client::new(at[0])?;
         let path = |me: String, peer: String| match kind {
             Kind::Bare => format!("/relay?id={me}&to={peer}"),
             Kind::Darda => darda::path(&me),
@@ -116,7 +125,9 @@ impl Pairs {
         let receivers = (0..size.pairs)
             .map(names)
             .map(|(sender, receiver)| path(receiver, sender));
-        client.connect_all(senders.chain(receivers), &mut darda::ignore)?;
+        client.connect_all(senders, &mut darda::ignore)?;
+        client.aim(at[1]);
+        client.connect_all(receivers, &mut darda::ignore)?;
         let mut conversations = vec![String::new(); size.pairs];
         if kind == Kind::Darda {
             let open = |number| {
@@ -142,7 +153,6 @@ impl Pairs {
         };
         let (command, text) = (Vec::new(), size.text);
         Ok(Self {
-            server,
             client,
             kind,
             conversations,
@@ -152,7 +162,8 @@ impl Pairs {
         })
     }
 
-    fn busy(&mut self, size: &Size) -> Result<Busy> {
+    /// A closed loop; `cpu` is what the servers have used so far.
+    pub(super) fn busy(&mut self, size: &Size, cpu: &dyn Fn() -> Result<Duration>) -> Result<Busy> {
         for pair in 0..size.pairs {
             for _ in 0..size.in_flight {
                 self.send(pair)?;
@@ -176,13 +187,13 @@ impl Pairs {
             self.traffic.writable = writable;
             let now = Instant::now();
             match from {
-                None if now >= warm => from = Some((now, self.traffic.acks, self.server.cpu()?)),
-                Some((start, acks, cpu)) if now >= start + size.time => {
+                None if now >= warm => from = Some((now, self.traffic.acks, cpu()?)),
+                Some((start, acks, used)) if now >= start + size.time => {
                     let messages = (self.traffic.acks - acks) as f64;
-                    let cpu = self.server.cpu()?.saturating_sub(cpu);
+                    let used = cpu()?.saturating_sub(used);
                     break Busy {
                         rate: messages / now.duration_since(start).as_secs_f64(),
-                        cpu_per_message: cpu.as_secs_f64() / messages,
+                        cpu_per_message: used.as_secs_f64() / messages,
                     };
                 }
                 _ => {}
@@ -192,8 +203,9 @@ impl Pairs {
         Ok(busy)
     }
 
-    fn light(&mut self, size: &Size) -> Result<Histogram<u64>> {
-        let (per_second, messages) = size.light;
+    /// So many messages a second, and so many in all: nanoseconds from send to receive.
+    pub(super) fn light(&mut self, (per_second, messages): (u32, u32)) -> Result<Histogram<u64>> {
+        let pairs = self.conversations.len();
         let start = Instant::now();
         for number in 0..messages {
             let due = start + Duration::from_secs(1) * number / per_second;
@@ -202,7 +214,7 @@ impl Pairs {
             {
                 self.client.turn(Some(left), &mut self.traffic)?;
             }
-            let pair = number as usize % size.pairs;
+            let pair = number as usize % pairs;
             if self.traffic.sent_at[pair].is_some() {
                 return Err(
                     "a message took longer than its pair's turn: lost, or not light".into(),
@@ -219,6 +231,23 @@ impl Pairs {
             &mut self.traffic.latency,
             Histogram::new(3)?,
         ))
+    }
+
+    /// Each conversation's log holds each acked message once and in order, whatever the sessions saw.
+    pub(super) fn judge_history(&mut self) -> Result<()> {
+        for (pair, conversation) in self.conversations.iter().enumerate() {
+            let found = darda::history(&mut self.client, pair, conversation)?;
+            let sent = self.traffic.sent[pair];
+            if !found.iter().copied().eq(0..sent) {
+                let count = found.len();
+                return Err(format!(
+                    "the log of pair {pair} has {count} messages for {sent}, or in another order: \
+                     lost or doubled"
+                )
+                .into());
+            }
+        }
+        Ok(())
     }
 
     fn send(&mut self, pair: usize) -> Result<()> {

@@ -3,14 +3,27 @@
 mod direct;
 mod fanout;
 mod idle;
+mod real;
 mod storm;
 
 use std::time::Duration;
 
+use self::real::pressure::Pressure;
 use crate::Result;
 use crate::process::Kind;
 
 type Program = fn(&Size) -> Result<()>;
+
+/// On ports in memory.
+const MEMORY: &[Program] = &[idle::run, fanout::run, direct::run, storm::run];
+/// On real servers.
+const REAL: &[Program] = &[
+    real::sends::run,
+    real::hop::run,
+    real::history::run,
+    real::pressure::run,
+    real::storm::run,
+];
 
 /// The programs of a name.
 pub(crate) fn named(name: &str) -> Option<Vec<Program>> {
@@ -19,7 +32,14 @@ pub(crate) fn named(name: &str) -> Option<Vec<Program>> {
         "fanout" => Some(vec![fanout::run]),
         "direct" => Some(vec![direct::run]),
         "storm" => Some(vec![storm::run]),
-        "all" => Some(vec![idle::run, fanout::run, direct::run, storm::run]),
+        "real-sends" => Some(vec![real::sends::run]),
+        "real-hop" => Some(vec![real::hop::run]),
+        "real-history" => Some(vec![real::history::run]),
+        "real-pressure" => Some(vec![real::pressure::run]),
+        "real-storm" => Some(vec![real::storm::run]),
+        "memory" => Some(MEMORY.to_vec()),
+        "real" => Some(REAL.to_vec()),
+        "all" => Some([MEMORY, REAL].concat()),
         _ => None,
     }
 }
@@ -43,6 +63,15 @@ pub(crate) struct Size {
     light: (u32, u32),
     storm: usize,
     missed: usize,
+    /// As `time`, on real servers.
+    real_time: Duration,
+    /// As `light`, from one gateway to another.
+    hop: (u32, u32),
+    /// Entries of the long log, and pages read of each kind.
+    pub(crate) entries: u64,
+    pages: usize,
+    pressure: Pressure,
+    real_storm: usize,
 }
 
 impl Size {
@@ -59,6 +88,19 @@ impl Size {
         light: (200, 2_000),
         storm: 2_000,
         missed: 20,
+        real_time: Duration::from_secs(8),
+        hop: (100, 1_500),
+        entries: 1_000_000,
+        pages: 200,
+        pressure: Pressure {
+            pairs: 8,
+            in_flight: 100,
+            working: 15,
+            stopped: 60,
+            busy: 10,
+            again: 15,
+        },
+        real_storm: 5_000,
     };
 
     pub(crate) const QUICK: Self = Self {
@@ -70,6 +112,19 @@ impl Size {
         pairs: 5,
         light: (200, 40),
         storm: 50,
+        real_time: Duration::from_millis(500),
+        hop: (100, 50),
+        entries: 3_000,
+        pages: 20,
+        pressure: Pressure {
+            pairs: 4,
+            in_flight: 20,
+            working: 1,
+            stopped: 1,
+            busy: 1,
+            again: 1,
+        },
+        real_storm: 50,
         ..Self::FULL
     };
 }

@@ -1,6 +1,7 @@
 //! All sessions are cut off, each misses messages in a direct chat of its own, and all come back at
 //! once. Against it stand the same connects with nothing to resume.
 
+use std::net::SocketAddr;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
@@ -13,7 +14,7 @@ use crate::report::{Goal, Rounds, Table};
 use crate::{Result, darda, stamp};
 
 /// Connections that send what the others miss; they stay.
-const SENDERS: usize = 50;
+pub(super) const SENDERS: usize = 50;
 /// What the best rival needs for 2,000 sessions with 20 missed messages each, in milliseconds.
 const RIVAL: f64 = 257.0;
 
@@ -22,7 +23,8 @@ pub(super) fn run(size: &Size) -> Result<()> {
         return Ok(());
     }
     let [mut connects, mut resumes] = [Rounds::default(), Rounds::default()];
-    let mut crowd = Crowd::open(size)?;
+    let server = Server::start(Kind::Darda)?;
+    let mut crowd = Crowd::open([server.address; 2], size.storm, size)?;
     for _ in 0..size.rounds {
         let (sessions, time) = crowd.come(false)?;
         connects.push(milliseconds(time));
@@ -53,16 +55,14 @@ pub(super) fn run(size: &Size) -> Result<()> {
     Ok(())
 }
 
-fn milliseconds(time: Duration) -> f64 {
+pub(super) fn milliseconds(time: Duration) -> f64 {
     time.as_secs_f64() * 1e3
 }
 
 /// Users with one conversation each.
 #[derive(Debug)]
-struct Crowd {
-    // Before the server, so that its sockets are closed first.
-    client: Client,
-    _server: Server,
+pub(super) struct Crowd {
+    pub(super) client: Client,
     conversations: Vec<String>,
     cursors: Vec<u64>,
     newest: Vec<u64>,
@@ -73,9 +73,9 @@ struct Crowd {
 }
 
 impl Crowd {
-    fn open(size: &Size) -> Result<Self> {
-        let server = Server::start(Kind::Darda)?;
-        let mut client = Client::new(server.address)?;
+    /// The senders are at the first server, the users come to the second.
+    pub(super) fn open(at: [SocketAddr; 2], users: usize, size: &Size) -> Result<Self> {
+        let mut client = Client::new(at[0])?;
         let paths = (0..SENDERS).map(|sender| darda::path(&format!("sender{sender}")));
         client.connect_all(paths, &mut darda::ignore)?;
         let open = |user| {
@@ -84,10 +84,10 @@ impl Crowd {
                 json!({"cmd": "open_direct", "user": name(user)}),
             )
         };
-        let opened = darda::ask(&mut client, (0..size.storm).map(open).collect(), SENDERS)?;
+        let opened = darda::ask(&mut client, (0..users).map(open).collect(), SENDERS)?;
+        client.aim(at[1]);
         let mut crowd = Self {
             client,
-            _server: server,
             conversations: opened.iter().map(darda::id_of).collect::<Result<_>>()?,
             cursors: Vec::new(),
             newest: Vec::new(),
@@ -100,7 +100,7 @@ impl Crowd {
     }
 
     /// Everybody's missed messages.
-    fn miss(&mut self, size: &Size) -> Result<()> {
+    pub(super) fn miss(&mut self, size: &Size) -> Result<()> {
         self.cursors.clone_from(&self.newest);
         for _ in 0..size.missed {
             self.newest = self.send_to_all(size)?;
@@ -126,7 +126,7 @@ impl Crowd {
 
     /// All connect at once, and resume if asked to. Returns their sockets and the time until the
     /// last has what it came for: its hello, or its missed messages.
-    fn come(&mut self, resume: bool) -> Result<(Range<usize>, Duration)> {
+    pub(super) fn come(&mut self, resume: bool) -> Result<(Range<usize>, Duration)> {
         let users = self.conversations.len();
         let pairs = self.conversations.iter().zip(&self.cursors);
         let commands: Vec<String> = pairs
@@ -185,7 +185,7 @@ impl Crowd {
     }
 
     /// Each user got each missed message once and in order.
-    fn judge(&self, size: &Size) -> Result<()> {
+    pub(super) fn judge(&self, size: &Size) -> Result<()> {
         let missed = self.messages - size.missed as u64..self.messages;
         for (reply, conversation) in self.replies.iter().zip(&self.conversations) {
             let reply: Value = serde_json::from_slice(reply)?;

@@ -42,7 +42,7 @@ impl<F: FnMut(usize, &[u8]) -> Result<()>> Receive for F {
     }
 }
 
-/// Connections to one server, numbered in the order of their making.
+/// Connections, numbered in the order of their making.
 #[derive(Debug)]
 pub(crate) struct Client {
     address: SocketAddr,
@@ -79,6 +79,11 @@ impl Client {
             buffer: vec![0; READ_BUFFER],
             open: 0,
         })
+    }
+
+    /// Where connections go that are made from now on.
+    pub(crate) fn aim(&mut self, address: SocketAddr) {
+        self.address = address;
     }
 
     /// Begins to connect; [`Receive::opened`] follows. The socket's number is returned.

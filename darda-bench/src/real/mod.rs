@@ -1,0 +1,19 @@
+//! Real servers: which they are, and Darda's nodes on them.
+
+mod back_ends;
+mod bare;
+mod connect;
+mod hop;
+mod namespace;
+mod probe;
+mod store;
+mod system;
+
+pub(crate) use self::back_ends::BackEnds;
+pub(crate) use self::bare::{Draining, Load, sends};
+pub(crate) use self::connect::runtime;
+pub(crate) use self::hop::hops;
+pub(crate) use self::namespace::Namespace;
+pub(crate) use self::probe::Probe;
+pub(crate) use self::store::store;
+pub(crate) use self::system::System;

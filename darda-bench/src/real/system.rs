@@ -1,0 +1,90 @@
+//! Darda's nodes on real servers.
+
+use std::time::{Duration, Instant};
+
+use super::{BackEnds, Namespace};
+use crate::Result;
+use crate::client::PATIENCE;
+use crate::process::Server;
+
+/// How often something is looked at that is awaited.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// Some gateways and one writer. It ends with this value, and so does all that it kept.
+pub(crate) struct System {
+    // The nodes end before what they keep is cleaned up.
+    pub(crate) gateways: Vec<Server>,
+    pub(crate) writer: Server,
+    namespace: Namespace,
+}
+
+impl System {
+    pub(crate) fn start(back_ends: &BackEnds, gateways: usize) -> Result<Self> {
+        let namespace = Namespace::new(back_ends);
+        let node = |role: &str| -> Result<Server> {
+            let server = Server::darda(
+                [
+                    ("DARDA_ROLE", role.to_owned()),
+                    ("DARDA_NAMESPACE", namespace.name().to_owned()),
+                    ("DARDA_BROKER", back_ends.amqp.clone()),
+                    ("DARDA_CACHE", back_ends.redis.clone()),
+                    ("DARDA_STORE", back_ends.mongo.clone()),
+                ]
+                .into_iter(),
+            )?;
+            server.await_ready()?;
+            Ok(server)
+        };
+        Ok(Self {
+            writer: node("writer")?,
+            gateways: (0..gateways)
+                .map(|_| node("gateway"))
+                .collect::<Result<_>>()?,
+            namespace,
+        })
+    }
+
+    pub(crate) fn namespace(&self) -> &str {
+        self.namespace.name()
+    }
+
+    /// CPU time that all nodes have used.
+    pub(crate) fn cpu(&self) -> Result<Duration> {
+        self.nodes().map(Server::cpu).sum()
+    }
+
+    /// A metric's sum over all nodes.
+    pub(crate) fn metric(&self, name: &str) -> Result<f64> {
+        self.nodes().map(|node| node.metric(name)).sum()
+    }
+
+    /// Entries that were acknowledged and are not in the store.
+    pub(crate) fn unwritten(&self) -> Result<f64> {
+        let written = self.metric("darda_written_total")?;
+        Ok(self.metric("darda_acks_total")? - written)
+    }
+
+    /// Waits until all that was acknowledged is in the store. Returns how long that took.
+    pub(crate) fn await_written(&self) -> Result<Duration> {
+        let start = Instant::now();
+        let mut least = f64::INFINITY;
+        let mut progress = start;
+        loop {
+            let left = self.unwritten()?;
+            if left <= 0.0 {
+                return Ok(start.elapsed());
+            }
+            if left < least {
+                (least, progress) = (left, Instant::now());
+            }
+            if progress.elapsed() > PATIENCE {
+                return Err(format!("{left} acknowledged entries are not stored: lost").into());
+            }
+            std::thread::sleep(LOOK);
+        }
+    }
+
+    fn nodes(&self) -> impl Iterator<Item = &Server> {
+        self.gateways.iter().chain([&self.writer])
+    }
+}
