@@ -18,7 +18,10 @@ SEEDS ?= 1000
 SECONDS ?= 600
 BENCH ?= all
 
-.PHONY: help run test check simulate bench fuzz \
+# Runs a command with RabbitMQ, Redis and a MongoDB-protocol database.
+WITH_BACKENDS := $(TARGET)/debug/darda-backends
+
+.PHONY: help run run-real test check simulate bench fuzz backends \
 	test-rust test-examples test-browser test-bench release-server release-sim
 
 help: ## List the commands
@@ -26,6 +29,9 @@ help: ## List the commands
 
 run: ## Build and start the server with in-memory ports; open the address that it prints
 	cargo run --locked -p darda-server
+
+run-real: backends release-server ## Two gateways and a writer on RabbitMQ, Redis and a MongoDB-protocol database
+	DARDA_SERVER=$(abspath $(TARGET))/release/darda-server $(WITH_BACKENDS) scripts/run-real.sh
 
 test: check test-rust test-examples simulate test-browser test-bench ## Everything that can fail
 
@@ -35,14 +41,18 @@ check: ## Format, lints, licences, docs, dependency rules, minimum Rust version,
 simulate: release-sim ## The simulation; SEEDS=1000 seeds
 	$(TARGET)/release/darda-sim --seeds $(SEEDS)
 
-bench: release-server ## The benchmarks, about ten minutes; BENCH=fanout for one of idle, fanout, direct, storm
-	$(TARGET)/release/darda-bench $(BENCH)
+bench: backends release-server ## The benchmarks, about ten minutes; BENCH=fanout for one of idle, fanout, direct, storm
+	$(WITH_BACKENDS) $(TARGET)/release/darda-bench $(BENCH)
 
 fuzz: ## Each fuzz target for SECONDS=600 seconds; needs a nightly Rust
 	scripts/fuzz.sh $(SECONDS)
 
-test-rust:
-	cargo test --locked --workspace --all-features
+backends:
+	scripts/backends.sh
+	cargo build --locked -p darda-backends
+
+test-rust: backends
+	$(WITH_BACKENDS) cargo test --locked --workspace --all-features
 
 test-examples:
 	scripts/examples.sh
@@ -51,8 +61,8 @@ test-browser: release-server
 	DARDA_SERVER=$(abspath $(TARGET))/release/darda-server scripts/browser.sh
 
 # The benchmarks at a size that shows only that they run and that nothing is lost.
-test-bench: release-server
-	$(TARGET)/release/darda-bench --quick all
+test-bench: backends release-server
+	$(WITH_BACKENDS) $(TARGET)/release/darda-bench --quick all
 
 release-server:
 	cargo build --locked --release -p darda-server -p darda-bench

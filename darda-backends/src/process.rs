@@ -40,7 +40,7 @@ impl Process {
             .map_err(|error| StartError::Failed(format!("{name}: {error}")))?;
         // Its input ends when we end, however that happens.
         let watcher = Command::new("sh")
-            .args(["-c", "cat; kill -KILL -- \"-$0\""])
+            .args(["-c", "cat; kill -s KILL -- \"-$0\""])
             .arg(child.id().to_string())
             .stdin(Stdio::piped())
             .stdout(Stdio::null())

@@ -1,5 +1,7 @@
 //! `darda-server`: reads its settings, wires the parts, serves, and drains when it is told to stop.
 
+mod ports;
+
 use std::error::Error;
 use std::io::Write;
 use std::process::ExitCode;
@@ -7,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use darda_core::model::NodeId;
-use darda_core::{Chat, Encoder, Options, Ports, Roles};
+use darda_core::{Chat, Encoder, Options, Roles};
 use darda_server::settings::{self, LogFormat, Settings};
 use darda_server::{DevAuthenticator, MetricsSource, RouterOptions, ServeOptions, observe};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
@@ -118,7 +120,9 @@ async fn serve(settings: Settings, metrics: PrometheusHandle) -> Result<(), Box<
     let listener = listen(&settings)?;
     let address = listener.local_addr()?;
     let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
-    let chat = Chat::start(Ports::in_memory(), options(&settings));
+    let ports = ports::open(&settings.back_ends).await?;
+    let chat = Chat::start(ports.resilient(&settings.resilience), options(&settings));
+    ports::await_servers(&chat, settings.startup_wait).await;
 
     let render = metrics.clone();
     let router_options = RouterOptions::default()

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use darda_core::resilience::Resilience;
 use darda_server::settings::{self, Place, Settings, WrongSetting};
 
 fn read(settings: &[(&str, &str)]) -> Result<Settings, WrongSetting> {
@@ -28,6 +29,7 @@ fn without_any_setting_the_defaults_count() {
     assert_eq!(settings.drain, Duration::from_secs(10));
     assert_eq!(settings.node, None);
     assert!(settings.rate_limits && settings.allowed_origins.is_empty());
+    assert_eq!(settings.resilience, Resilience::default());
 }
 
 #[test]
@@ -73,6 +75,11 @@ fn a_wrong_value_is_an_error_that_names_the_setting_and_the_value() {
         ("DARDA_PERSIST_QUEUES", "0"),
         ("DARDA_PERSIST_QUEUES", "257"),
         ("DARDA_STARTUP_WAIT_MS", "soon"),
+        ("DARDA_CALL_TIMEOUT_MS", "0"),
+        ("DARDA_CALL_ATTEMPTS", "0"),
+        ("DARDA_RETRY_PERCENT", "-1"),
+        ("DARDA_BREAKER_FAILURES", "0"),
+        ("DARDA_BREAKER_OPEN_MS", "0"),
         ("DARDA_LOG", "a=b=c"),
         ("DARDA_LOG_FORMAT", "xml"),
     ] {
@@ -200,5 +207,18 @@ fn a_certificate_needs_its_key_and_a_key_its_certificate() {
             error.setting == given || error.setting == missing,
             "{error}"
         );
+    }
+}
+
+#[test]
+fn the_readme_lists_every_setting_as_help_does() {
+    let readme = include_str!("../README.md");
+    for setting in settings::ALL {
+        let default = match setting.default {
+            "" => "(empty)".to_owned(),
+            default => format!("`{default}`"),
+        };
+        let row = format!("| `{}` | {default} | {} |", setting.name, setting.meaning);
+        assert!(readme.contains(&row), "{row}");
     }
 }

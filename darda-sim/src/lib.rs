@@ -1,8 +1,8 @@
 //! Proof of the engine's promises: what clients ask, are answered and are shown is written down as a
 //! [`history`] and judged by the [checkers](check), while a seeded simulation breaks the parts.
 //!
-//! [`history`], [`view`] and the checkers know nothing of the simulation: a test against real
-//! servers can write the same history.
+//! [`history`], [`recorder`], [`view`] and the checkers know nothing of the simulation: a test against
+//! real servers, such as `darda-proof`, writes the same history.
 
 mod acts;
 mod catch_up;
@@ -13,7 +13,7 @@ mod heed;
 pub mod history;
 mod panics;
 pub mod plan;
-mod recorder;
+pub mod recorder;
 pub mod run;
 mod sending;
 pub mod shrink;

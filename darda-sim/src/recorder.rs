@@ -1,4 +1,4 @@
-//! Writes a history while it happens.
+//! Writes a history while it happens, whoever makes it: the simulation, or clients of real servers.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -13,9 +13,9 @@ use crate::history::{CallNo, Record, Reply, Request, SessionNo, What};
 /// Nobody waits for longer. Far above what the engine may take, so that it means 'for ever'.
 const FOR_EVER: Duration = Duration::from_secs(300);
 
-/// Writes a history while it happens. Cheap to clone.
+/// Writes a history while it happens. Cheap to clone. Times are those of tokio's clock.
 #[derive(Debug, Clone)]
-pub(crate) struct Recorder(Arc<Shared>);
+pub struct Recorder(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
@@ -31,12 +31,23 @@ struct State {
 }
 
 /// A call that is under way. Dropped without an end, it was abandoned.
-struct UnderWay<'a> {
-    recorder: &'a Recorder,
+#[derive(Debug)]
+#[must_use = "dropped, the call counts as abandoned"]
+pub struct UnderWay {
+    recorder: Recorder,
     call: Option<CallNo>,
 }
 
-impl Drop for UnderWay<'_> {
+impl UnderWay {
+    /// The call ended now, like this.
+    pub fn end(mut self, reply: Reply) {
+        if let Some(call) = self.call.take() {
+            self.recorder.note(What::Answered { call, reply });
+        }
+    }
+}
+
+impl Drop for UnderWay {
     fn drop(&mut self) {
         if let Some(call) = self.call.take() {
             self.recorder.note(What::Answered {
@@ -56,7 +67,7 @@ impl Default for Recorder {
 impl Recorder {
     /// A recorder whose time begins now.
     #[must_use]
-    pub(crate) fn new() -> Self {
+    pub fn new() -> Self {
         Self(Arc::new(Shared {
             start: Instant::now(),
             state: Mutex::default(),
@@ -65,22 +76,39 @@ impl Recorder {
 
     /// When the time began.
     #[must_use]
-    pub(crate) fn start(&self) -> Instant {
+    pub fn start(&self) -> Instant {
         self.0.start
     }
 
     /// Writes down that something happened now.
-    pub(crate) fn note(&self, what: What) {
+    pub fn note(&self, what: What) {
         let at = u64::try_from(self.0.start.elapsed().as_micros()).unwrap_or(u64::MAX);
         self.0.state.lock().records.push(Record { at, what });
     }
 
     /// A name for a new session.
     #[must_use]
-    pub(crate) fn session(&self) -> SessionNo {
+    pub fn session(&self) -> SessionNo {
         let mut state = self.0.state.lock();
         state.sessions += 1;
         state.sessions
+    }
+
+    /// A call begins now; what is returned writes down its end.
+    pub fn ask(&self, session: SessionNo, request: Request) -> UnderWay {
+        let mut state = self.0.state.lock();
+        state.calls += 1;
+        let call = state.calls;
+        drop(state);
+        self.note(What::Asked {
+            call,
+            session,
+            request,
+        });
+        UnderWay {
+            recorder: self.clone(),
+            call: Some(call),
+        }
     }
 
     /// Makes a call and writes down its beginning and its end.
@@ -94,22 +122,8 @@ impl Recorder {
         reply: impl FnOnce(&T) -> Reply,
         made: impl Future<Output = Result<T>>,
     ) -> Result<T> {
-        let call = {
-            let mut state = self.0.state.lock();
-            state.calls += 1;
-            state.calls
-        };
-        self.note(What::Asked {
-            call,
-            session,
-            request,
-        });
-        let mut under_way = UnderWay {
-            recorder: self,
-            call: Some(call),
-        };
+        let under_way = self.ask(session, request);
         let result = tokio::time::timeout(FOR_EVER, made).await;
-        under_way.call = None;
         let reply = match &result {
             Ok(Ok(value)) => reply(value),
             Ok(Err(error)) => Reply::Failed {
@@ -118,13 +132,13 @@ impl Recorder {
             },
             Err(_) => Reply::Hung,
         };
-        self.note(What::Answered { call, reply });
+        under_way.end(reply);
         result.unwrap_or_else(|_| Err(Error::new(ErrorKind::Unavailable, "it never came back")))
     }
 
-    /// What was written down so far.
+    /// What was written down since the last time.
     #[must_use]
-    pub(crate) fn take(&self) -> Vec<Record> {
+    pub fn take(&self) -> Vec<Record> {
         std::mem::take(&mut self.0.state.lock().records)
     }
 }

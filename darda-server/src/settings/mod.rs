@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use darda_core::Roles;
+use darda_core::resilience::Resilience;
 
 pub use self::back_ends::{BackEnds, Place, Server};
 use self::values::{address, choice, filter, milliseconds, node, number, origins, switch, wrong};
@@ -91,6 +92,19 @@ settings! {
     STARTUP_WAIT_MS = "10000",
         "How long a node waits at its start for servers that are away, in milliseconds. Then it starts \
          without them.";
+    CALL_TIMEOUT_MS = "2000",
+        "How long one attempt at a call of a server may take, in milliseconds.";
+    CALL_DEADLINE_MS = "3000",
+        "How long all attempts of a call may take, in milliseconds. No attempt begins that would not \
+         have its whole time before that.";
+    CALL_ATTEMPTS = "4",
+        "Attempts at a call of a server that does not answer, the first included. `1`: no retries.";
+    RETRY_PERCENT = "20",
+        "Retries for each hundred calls that are answered; ten a second are granted in any case.";
+    BREAKER_FAILURES = "3",
+        "Calls in a row that a server must leave unanswered before it is left alone for a while.";
+    BREAKER_OPEN_MS = "1000",
+        "How long it is left alone before it is tried again, in milliseconds.";
     ALLOWED_ORIGINS = "",
         "Origins, separated by commas, whose pages may use the server besides its own.";
     RATE_LIMITS = "on",
@@ -112,7 +126,7 @@ settings! {
 }
 
 /// What the binary was told.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 #[expect(missing_docs, reason = "see the table above")]
 pub struct Settings {
@@ -121,6 +135,7 @@ pub struct Settings {
     pub node: Option<String>,
     pub back_ends: BackEnds,
     pub startup_wait: Duration,
+    pub resilience: Resilience,
     pub dev_auth_anywhere: bool,
     pub allowed_origins: Vec<String>,
     pub rate_limits: bool,
@@ -190,6 +205,7 @@ impl Settings {
             node: Some(node(&text(NODE)?)?).filter(|name| !name.is_empty()),
             back_ends: BackEnds::read(&text)?,
             startup_wait: milliseconds(STARTUP_WAIT_MS, &text(STARTUP_WAIT_MS)?, 0)?,
+            resilience: resilience(&text)?,
             dev_auth_anywhere: switch(DEV_AUTH_ANYWHERE, &text(DEV_AUTH_ANYWHERE)?)?,
             allowed_origins: origins(&text(ALLOWED_ORIGINS)?)?,
             rate_limits: switch(RATE_LIMITS, &text(RATE_LIMITS)?)?,
@@ -215,6 +231,24 @@ impl Settings {
         }
         Ok(settings)
     }
+}
+
+fn resilience(
+    text: impl Fn(Setting) -> Result<String, WrongSetting>,
+) -> Result<Resilience, WrongSetting> {
+    let time = |setting: Setting| milliseconds(setting, &text(setting)?, 1);
+    let count = |setting: Setting, min, max| number(setting, &text(setting)?, min, max);
+    let defaults = Resilience::default();
+    let percent = count(RETRY_PERCENT, 0, 1000)?;
+    let patience = defaults.breaker_patience;
+    let per_second = defaults.retries_per_second;
+    Ok(defaults
+        .with_timeout(time(CALL_TIMEOUT_MS)?)
+        .with_deadline(time(CALL_DEADLINE_MS)?)
+        .with_attempts(count(CALL_ATTEMPTS, 1, 100)? as u32)
+        .with_retry_budget(percent as f64 / 100.0, per_second)
+        .with_breaker(count(BREAKER_FAILURES, 1, 1_000_000)? as u32, patience)
+        .with_open_for(time(BREAKER_OPEN_MS)?))
 }
 
 /// What `--help` prints.
