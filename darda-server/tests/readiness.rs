@@ -1,5 +1,7 @@
 //! Readiness says what is degraded, and takes no node away because of a port.
 
+#![allow(clippy::unwrap_used)] // its fixtures are parts of tests
+
 use std::sync::Arc;
 use std::time::Duration;
 

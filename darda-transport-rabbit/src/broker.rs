@@ -7,9 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use async_trait::async_trait;
 use darda_core::adapter::encode_entry;
 use darda_core::model::{Entry, NodeId};
-use darda_core::ports::{
-    Broker, Delivery, DeliveryTag, LiveEvent, Publication, Route, Verdict,
-};
+use darda_core::ports::{Broker, Delivery, DeliveryTag, LiveEvent, Publication, Route, Verdict};
 use darda_core::{ErrorKind, Result};
 use futures::future::join_all;
 use futures::stream::BoxStream;
@@ -196,7 +194,9 @@ impl Broker for RabbitBroker {
         }
         match self.confirmed(&lines, confirms).await {
             // A full live queue drops its oldest; nothing is refused.
-            Err(error) if error.kind() == ErrorKind::Busy && !lines.connection.is_blocked() => Ok(()),
+            Err(error) if error.kind() == ErrorKind::Busy && !lines.connection.is_blocked() => {
+                Ok(())
+            }
             confirmed => confirmed,
         }
     }

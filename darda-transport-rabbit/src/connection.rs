@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use darda_core::adapter::Redacted;
+use darda_core::adapter::{Redacted, Tls};
 use darda_core::{Error, ErrorKind, Result};
 use lapin::options::BasicQosOptions;
+use lapin::tcp::{OwnedIdentity, OwnedTLSConfig};
 use lapin::{Channel, ConnectionProperties, uri::AMQPUri};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -26,11 +27,21 @@ pub(crate) struct Connection {
 }
 
 /// What the URL says, read once.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Dialer {
     uri: AMQPUri,
+    tls: OwnedTLSConfig,
     config: Arc<RabbitConfig>,
     names: Names,
+}
+
+/// Without the key and the password.
+impl std::fmt::Debug for Dialer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Dialer")
+            .field("config", &self.config)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Dialer {
@@ -43,6 +54,7 @@ impl Dialer {
         uri.query.heartbeat = Some(seconds as u16);
         Ok(Self {
             uri,
+            tls: encryption(&config.tls)?,
             names: Names::new(&config),
             config,
         })
@@ -61,7 +73,10 @@ impl Dialer {
         let connecting = async {
             let properties = ConnectionProperties::default()
                 .with_connection_name(format!("{} {purpose}", self.config.prefix).into());
-            let driver = lapin::Connection::connect_uri(self.uri.clone(), properties).await?;
+            let (uri, tls) = (self.uri.clone(), self.tls.clone());
+            let runtime = lapin::runtime::default_runtime()?;
+            let driver =
+                lapin::Connection::connect_uri_with_config(uri, properties, tls, runtime).await?;
             topology::declare(&driver, &self.names, &self.config).await?;
             let probe = driver.create_channel().await?;
             Ok((driver, probe))
@@ -82,6 +97,33 @@ impl Dialer {
         ));
         Ok(connection)
     }
+}
+
+fn encryption(tls: &Tls) -> Result<OwnedTLSConfig> {
+    let invalid = |what: &str| Error::new(ErrorKind::Invalid, format!("rabbitmq's {what}"));
+    if !tls.is_verified() {
+        return Err(invalid(
+            "certificate is always verified: name its authority",
+        ));
+    }
+    let read = |file: &std::path::Path| {
+        std::fs::read(file).map_err(|error| {
+            invalid(&format!("file {} cannot be read", file.display())).with_source(error)
+        })
+    };
+    let authorities = tls.authorities().map(read).transpose()?;
+    let authorities = authorities.map(String::from_utf8).transpose();
+    let identity = tls.identity().map(|identity| {
+        Ok(OwnedIdentity::PKCS8 {
+            pem: read(&identity.certificates)?,
+            key: read(&identity.key)?,
+        })
+    });
+    Ok(OwnedTLSConfig {
+        identity: identity.transpose()?,
+        cert_chain: authorities
+            .map_err(|error| invalid("authorities are not in PEM").with_source(error))?,
+    })
 }
 
 /// Finds out that a connection is dead: it says so, or it does not answer.

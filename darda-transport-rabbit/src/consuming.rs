@@ -10,9 +10,7 @@ use darda_core::adapter::decode_entry;
 use darda_core::ports::{Delivery, DeliveryTag, Verdict};
 use futures::stream::{BoxStream, SelectAll};
 use futures::{Stream, StreamExt};
-use lapin::options::{
-    BasicAckOptions, BasicConsumeOptions, BasicNackOptions, BasicQosOptions,
-};
+use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicNackOptions, BasicQosOptions};
 use lapin::types::FieldTable;
 use lapin::{Channel, Consumer};
 use parking_lot::Mutex;
@@ -103,7 +101,9 @@ impl Streams {
     /// Deliveries that wait for a verdict here.
     pub(crate) fn unsettled(&self) -> usize {
         let open = self.open.lock();
-        open.values().map(|stream| stream.unsettled.lock().len()).sum()
+        open.values()
+            .map(|stream| stream.unsettled.lock().len())
+            .sum()
     }
 }
 
@@ -127,21 +127,34 @@ impl Settling {
             left.into_iter().chain(returned).min().unwrap_or(u64::MAX)
         };
         // All up to the last one before whatever is not done: one frame.
-        let together = done.iter().copied().filter(|number| *number < first_left).max();
+        let together = done
+            .iter()
+            .copied()
+            .filter(|number| *number < first_left)
+            .max();
         if let Some(last) = together {
             let options = BasicAckOptions { multiple: true };
-            self.channel.basic_ack(last, options).await.map_err(from_driver)?;
+            self.channel
+                .basic_ack(last, options)
+                .await
+                .map_err(from_driver)?;
         }
         for number in done.into_iter().filter(|number| *number > first_left) {
             let options = BasicAckOptions::default();
-            self.channel.basic_ack(number, options).await.map_err(from_driver)?;
+            self.channel
+                .basic_ack(number, options)
+                .await
+                .map_err(from_driver)?;
         }
         for (number, requeue) in back {
             let options = BasicNackOptions {
                 multiple: false,
                 requeue,
             };
-            self.channel.basic_nack(number, options).await.map_err(from_driver)?;
+            self.channel
+                .basic_nack(number, options)
+                .await
+                .map_err(from_driver)?;
         }
         Ok(())
     }

@@ -42,7 +42,10 @@ impl Subscriptions {
             .map_err(from_driver)?;
         let prefetch = PREFETCH.min(u16::try_from(limit).unwrap_or(PREFETCH).max(1));
         let qos = BasicQosOptions::default();
-        channel.basic_qos(prefetch, qos).await.map_err(from_driver)?;
+        channel
+            .basic_qos(prefetch, qos)
+            .await
+            .map_err(from_driver)?;
         let options = BasicConsumeOptions::default();
         let consumer = channel
             .basic_consume(queue.into(), "".into(), options, FieldTable::default())
@@ -92,4 +95,3 @@ impl Subscriptions {
         Ok(events.take_until(ended).boxed())
     }
 }
-

@@ -3,9 +3,7 @@
 use darda_core::model::{ConversationId, NodeId};
 use lapin::Channel;
 use lapin::ExchangeKind;
-use lapin::options::{
-    ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions,
-};
+use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
 use lapin::types::{AMQPValue, FieldTable};
 
 use crate::config::RabbitConfig;
@@ -110,7 +108,13 @@ pub(crate) async fn declare(
     let bind = QueueBindOptions::default();
     let nothing = FieldTable::default();
     channel
-        .queue_bind(names.dead().into(), names.dead().into(), "".into(), bind, nothing)
+        .queue_bind(
+            names.dead().into(),
+            names.dead().into(),
+            "".into(),
+            bind,
+            nothing,
+        )
         .await?;
     for name in names.all_persist() {
         declare_persist(connection, &channel, &name, names, config).await?;
@@ -151,7 +155,11 @@ async fn declare_persist(
     }
 }
 
-async fn declare_durable(channel: &Channel, name: &str, arguments: FieldTable) -> lapin::Result<()> {
+async fn declare_durable(
+    channel: &Channel,
+    name: &str,
+    arguments: FieldTable,
+) -> lapin::Result<()> {
     channel
         .queue_declare(name.into(), QueueDeclareOptions::durable(), arguments)
         .await
@@ -179,7 +187,10 @@ pub(crate) async fn declare_live(
     channel
         .queue_declare(queue.into(), options, table(&arguments))
         .await?;
-    for (exchange, key) in [(names.live(), node.to_string()), (names.live_all(), String::new())] {
+    for (exchange, key) in [
+        (names.live(), node.to_string()),
+        (names.live_all(), String::new()),
+    ] {
         let bind = QueueBindOptions::default();
         let nothing = FieldTable::default();
         channel

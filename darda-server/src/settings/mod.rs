@@ -205,7 +205,7 @@ impl Settings {
             node: Some(node(&text(NODE)?)?).filter(|name| !name.is_empty()),
             back_ends: BackEnds::read(&text)?,
             startup_wait: milliseconds(STARTUP_WAIT_MS, &text(STARTUP_WAIT_MS)?, 0)?,
-            resilience: resilience(&text)?,
+            resilience: resilience(text)?,
             dev_auth_anywhere: switch(DEV_AUTH_ANYWHERE, &text(DEV_AUTH_ANYWHERE)?)?,
             allowed_origins: origins(&text(ALLOWED_ORIGINS)?)?,
             rate_limits: switch(RATE_LIMITS, &text(RATE_LIMITS)?)?,
