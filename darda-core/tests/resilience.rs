@@ -1,6 +1,7 @@
 //! Wrapped ports are still those ports, and a chat on them holds out.
 
 #![cfg(all(feature = "conformance", feature = "faults"))]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -361,7 +362,7 @@ async fn a_registry_that_hangs_delays_live_events_by_a_few_calls_and_not_by_one_
         alice.send(say(conversation, number)).await.unwrap();
     }
     let mut dropped = 0;
-    // Three calls of 2 s open the breaker, and it answers for the rest.
+    // Three calls of at most 2 s open the breaker, and it answers for the rest.
     while dropped < EVENTS && start.elapsed() < Duration::from_secs(7) {
         sleep(Duration::from_millis(10)).await;
         // A snapshot takes what was counted since the last one.
@@ -373,7 +374,7 @@ async fn a_registry_that_hangs_delays_live_events_by_a_few_calls_and_not_by_one_
             }
         }
     }
-    assert_eq!(dropped, EVENTS, "in {:?}", start.elapsed());
+    assert!(dropped >= EVENTS, "{dropped} in {:?}", start.elapsed());
 }
 
 #[tokio::test(start_paused = true)]
