@@ -1,6 +1,5 @@
 //! The servers do what tests ask of them.
 
-use std::process::Command;
 use std::time::Duration;
 
 use darda_backends::{
@@ -128,30 +127,6 @@ async fn the_database_comes_back_on_its_port() {
     TcpStream::connect(("127.0.0.1", mongo.port()))
         .await
         .unwrap();
-}
-
-#[tokio::test]
-async fn servers_with_tls_come_up() {
-    let Some(redis) = or_skip(Redis::start(RedisOptions::default().with_tls()).await) else {
-        return;
-    };
-    let rabbit = or_skip(Rabbit::start(RabbitOptions::default().with_tls()).await).unwrap();
-    let mongo = or_skip(Mongo::start(MongoOptions::default().with_tls()).await).unwrap();
-    for (port, certificates) in [
-        (redis.port(), redis.certificates()),
-        (rabbit.port(), rabbit.certificates()),
-        (mongo.port(), mongo.certificates()),
-    ] {
-        let greeting = Command::new("openssl")
-            .args(["s_client", "-verify_return_error", "-connect"])
-            .arg(format!("127.0.0.1:{port}"))
-            .arg("-CAfile")
-            .arg(certificates.unwrap().authority())
-            .output()
-            .unwrap();
-        let said = String::from_utf8_lossy(&greeting.stdout);
-        assert!(said.contains("Verify return code: 0 (ok)"), "{said}");
-    }
 }
 
 #[expect(clippy::unwrap_used, reason = "a part of tests")]
