@@ -1,0 +1,175 @@
+//! The system under test: back ends and nodes, each a process of its own.
+
+mod back_ends;
+mod doors;
+mod http;
+mod node;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+pub(crate) use back_ends::{BackEnds, Kind, Part};
+pub(crate) use doors::Doors;
+pub(crate) use http::Http;
+pub(crate) use node::Node;
+
+use crate::Result;
+
+/// What a system consists of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Layout {
+    /// One process with everything in memory.
+    Memory,
+    /// Two gateways and two writers on real servers.
+    Real,
+    /// The same, with Redis as a master, a replica and a Sentinel.
+    RealSentinel,
+    /// The same, with three RabbitMQ nodes.
+    RealCluster,
+}
+
+/// A running system. Everything ends with it.
+#[derive(Debug)]
+pub(crate) struct System {
+    // Before the back ends: they end first.
+    pub(crate) gateways: Vec<Node>,
+    pub(crate) writers: Vec<Node>,
+    pub(crate) back: Option<BackEnds>,
+    pub(crate) doors: Arc<Doors>,
+    logs: PathBuf,
+    namespace: String,
+    server: PathBuf,
+    started: usize,
+}
+
+impl System {
+    /// Starts a system; what its nodes log goes to a folder.
+    pub(crate) async fn start(layout: Layout, logs: &Path) -> Result<Self> {
+        std::fs::create_dir_all(logs)?;
+        let back = match layout {
+            Layout::Memory => None,
+            Layout::Real => Some(BackEnds::start(Kind::Single).await?),
+            Layout::RealSentinel => Some(BackEnds::start(Kind::Sentinel).await?),
+            Layout::RealCluster => Some(BackEnds::start(Kind::Cluster).await?),
+        };
+        let mut system = Self {
+            gateways: Vec::new(),
+            writers: Vec::new(),
+            back,
+            doors: Arc::default(),
+            logs: logs.to_owned(),
+            namespace: "proof".to_owned(),
+            server: node::binary()?,
+            started: 0,
+        };
+        if system.back.is_none() {
+            let node = system.node("both", "both").await?;
+            system.gateways.push(node);
+        } else {
+            for number in 1..=2 {
+                let writer = system.node("writer", &format!("writer-{number}")).await?;
+                system.writers.push(writer);
+                let gateway = system.node("gateway", &format!("gateway-{number}")).await?;
+                system.gateways.push(gateway);
+            }
+        }
+        for gateway in &system.gateways {
+            system.doors.open(gateway.address());
+        }
+        Ok(system)
+    }
+
+    /// Starts a node. Its name is used once.
+    async fn node(&mut self, role: &str, name: &str) -> Result<Node> {
+        self.started += 1;
+        let mut settings = vec![
+            ("DARDA_ROLE", role.to_owned()),
+            ("DARDA_NODE", format!("{name}.{}", self.started)),
+        ];
+        if let Some(back) = &mut self.back {
+            settings.extend(back.settings(name).await?);
+            settings.push(("DARDA_NAMESPACE", self.namespace.clone()));
+        }
+        let log = self.logs.join(format!("{name}.{}.log", self.started));
+        Node::start(&self.server, name, settings, &log).await
+    }
+
+    /// Starts a gateway that was killed or stopped, and opens its door.
+    pub(crate) async fn start_gateway_again(&mut self, at: usize) -> Result<()> {
+        let name = self.gateways[at].name().to_owned();
+        let node = self.node("gateway", &name).await?;
+        self.doors.open(node.address());
+        self.gateways[at] = node;
+        Ok(())
+    }
+
+    /// Starts a writer that was killed or stopped.
+    pub(crate) async fn start_writer_again(&mut self, at: usize) -> Result<()> {
+        let name = self.writers[at].name().to_owned();
+        self.writers[at] = self.node("writer", &name).await?;
+        Ok(())
+    }
+
+    /// A gateway that nobody has talked to. In memory there is but one, which is `None`.
+    pub(crate) async fn fresh_gateway(&mut self) -> Result<Option<Node>> {
+        if self.back.is_none() {
+            return Ok(None);
+        }
+        self.node("gateway", "gateway-fresh").await.map(Some)
+    }
+
+    /// A node that has nothing but the store: what it reads is stored. In memory there is but one.
+    pub(crate) async fn store_reader(&mut self) -> Result<StoreReader> {
+        let Some(back) = &self.back else {
+            return Ok(StoreReader {
+                address: self.gateways[0].address(),
+                _node: None,
+            });
+        };
+        self.started += 1;
+        let settings = vec![
+            ("DARDA_ROLE", "gateway".to_owned()),
+            ("DARDA_NODE", format!("reader.{}", self.started)),
+            ("DARDA_NAMESPACE", self.namespace.clone()),
+            ("DARDA_STORE", back.store_url()),
+        ];
+        let log = self.logs.join(format!("reader.{}.log", self.started));
+        let node = Node::start(&self.server, "reader", settings, &log).await?;
+        Ok(StoreReader {
+            address: node.address(),
+            _node: Some(node),
+        })
+    }
+
+    /// The servers below the nodes.
+    pub(crate) fn back(&mut self) -> Result<&mut BackEnds> {
+        Ok(self.back.as_mut().ok_or("this system has no servers below it")?)
+    }
+
+    /// Lines of the nodes' logs that tell of a panic.
+    pub(crate) fn panics(&self) -> Vec<String> {
+        let files = std::fs::read_dir(&self.logs).into_iter().flatten().flatten();
+        let mut panics = Vec::new();
+        for file in files {
+            let text = std::fs::read(file.path()).unwrap_or_default();
+            let text = String::from_utf8_lossy(&text);
+            let lines = text.lines().filter(|line| line.contains("panicked at"));
+            let name = file.file_name().to_string_lossy().into_owned();
+            panics.extend(lines.map(|line| format!("{name}: {line}")));
+        }
+        panics
+    }
+
+    /// Resident memory of each node, in MiB.
+    pub(crate) fn memory(&self) -> Vec<(String, u64)> {
+        let nodes = self.gateways.iter().chain(&self.writers);
+        nodes.map(|node| (node.name().to_owned(), node.memory_mib())).collect()
+    }
+}
+
+/// Reads what is stored. Its node, if it has one of its own, ends with it.
+#[derive(Debug)]
+pub(crate) struct StoreReader {
+    pub(crate) address: std::net::SocketAddr,
+    _node: Option<Node>,
+}
