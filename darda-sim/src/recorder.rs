@@ -82,8 +82,10 @@ impl Recorder {
 
     /// Writes down that something happened now.
     pub fn note(&self, what: What) {
+        let mut state = self.0.state.lock();
+        // Read under the lock: what several threads write down stands in the order of time.
         let at = u64::try_from(self.0.start.elapsed().as_micros()).unwrap_or(u64::MAX);
-        self.0.state.lock().records.push(Record { at, what });
+        state.records.push(Record { at, what });
     }
 
     /// A name for a new session.
