@@ -186,11 +186,13 @@ fn darda_server(this: PathBuf) -> Result<PathBuf> {
     Err(format!("{path} is missing: build it, or name it in DARDA_SERVER").into())
 }
 
-/// One program sends for everybody here, so what guards against one user is off.
+/// One program sends for everybody here, so what guards against one user is off. While it does
+/// something else, for a minute sometimes, nobody answers pings.
 fn settings(address: SocketAddr) -> Vec<(&'static str, String)> {
     vec![
         ("DARDA_LISTEN", address.to_string()),
         ("DARDA_RATE_LIMITS", "off".to_owned()),
+        ("DARDA_HEARTBEAT_MS", "600000".to_owned()),
         (
             "DARDA_LOG",
             std::env::var("DARDA_LOG").unwrap_or_else(|_| "error".to_owned()),

@@ -1,6 +1,7 @@
 //! All sessions are cut off, each misses messages in a direct chat of its own, and all come back at
 //! once. Against it stand the same connects with nothing to resume.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::time::{Duration, Instant};
@@ -70,6 +71,8 @@ pub(super) struct Crowd {
     replies: Vec<Vec<u8>>,
     /// Messages sent to each conversation.
     messages: u64,
+    /// Resumes that were refused for the moment and asked for again.
+    pub(super) retries: usize,
 }
 
 impl Crowd {
@@ -93,6 +96,7 @@ impl Crowd {
             newest: Vec::new(),
             replies: Vec::new(),
             messages: 0,
+            retries: 0,
         };
         // The message that all have seen: its position is where they resume.
         crowd.newest = crowd.send_to_all(size)?;
@@ -141,6 +145,8 @@ impl Crowd {
             opened: Vec::new(),
             replies: vec![Vec::new(); users],
             complete: 0,
+            again: VecDeque::new(),
+            retries: 0,
         };
         let start = Instant::now();
         let deadline = start + PATIENCE;
@@ -164,6 +170,7 @@ impl Crowd {
         }
         let time = start.elapsed();
         self.replies = arrivals.replies;
+        self.retries += arrivals.retries;
         Ok((arrivals.first..last + 1, time))
     }
 
@@ -174,6 +181,12 @@ impl Crowd {
         timeout: Option<Duration>,
     ) -> Result<()> {
         self.client.turn(timeout, arrivals)?;
+        while let Some(&(due, socket)) = arrivals.again.front()
+            && due <= Instant::now()
+        {
+            arrivals.again.pop_front();
+            arrivals.opened.push(socket);
+        }
         for socket in arrivals.opened.drain(..) {
             if arrivals.resume {
                 self.client
@@ -226,6 +239,25 @@ struct Arrivals {
     opened: Vec<usize>,
     replies: Vec<Vec<u8>>,
     complete: usize,
+    /// Who is to ask again, and when.
+    again: VecDeque<(Instant, usize)>,
+    retries: usize,
+}
+
+/// A reply that is longer holds entries.
+const REFUSAL: usize = 1_000;
+
+/// After how long a resume is to be asked for again, if it was refused for the moment.
+fn retry_after(reply: &[u8]) -> Result<Option<Duration>> {
+    if reply.len() > REFUSAL || stamp::search(reply, b"\"retry_after_ms\":").is_none() {
+        return Ok(None);
+    }
+    let reply: Value = serde_json::from_slice(reply)?;
+    let error = match &reply["error"] {
+        Value::Null => &reply["ok"]["conversations"][0]["error"],
+        error => error,
+    };
+    Ok(error["retry_after_ms"].as_u64().map(Duration::from_millis))
 }
 
 impl Receive for Arrivals {
@@ -239,7 +271,10 @@ impl Receive for Arrivals {
             return Ok(());
         }
         if self.resume {
-            if darda::acked(payload)?.is_some() {
+            if let Some(after) = retry_after(payload)? {
+                self.retries += 1;
+                self.again.push_back((Instant::now() + after, socket));
+            } else if darda::acked(payload)?.is_some() {
                 self.replies[socket - self.first].extend_from_slice(payload);
                 self.complete += 1;
             }
@@ -247,5 +282,23 @@ impl Receive for Arrivals {
             self.complete += usize::from(payload.starts_with(b"{\"event\":\"hello\""));
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_resume_that_is_refused_for_the_moment_says_when_to_ask_again() {
+        let part = br#"{"id":0,"ok":{"conversations":[{"conversation":"c","error":{"code":"unavailable","message":"away","retry_after_ms":1000}}]}}"#;
+        let whole = br#"{"id":0,"error":{"code":"busy","message":"full","retry_after_ms":500}}"#;
+        let done = br#"{"id":0,"ok":{"conversations":[]}}"#;
+        assert_eq!(retry_after(part).unwrap(), Some(Duration::from_secs(1)));
+        assert_eq!(
+            retry_after(whole).unwrap(),
+            Some(Duration::from_millis(500))
+        );
+        assert_eq!(retry_after(done).unwrap(), None);
     }
 }

@@ -236,8 +236,11 @@ async fn drain(
             let key = key(name, "outbox", slot.parse()?);
             pipe.hdel(key, position).ignore();
             taken += 1;
+            if taken == BATCH {
+                break;
+            }
             match deliveries.next().now_or_never() {
-                Some(Some(next)) if taken < BATCH => last = next?,
+                Some(Some(next)) => last = next?,
                 _ => break,
             }
         }

@@ -4,6 +4,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::{StreamExt, future, stream};
 use lru::LruCache;
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
@@ -15,6 +16,8 @@ use crate::model::{ConversationId, NodeId, UserId};
 use crate::ports::{LiveEvent, Publication, Route};
 
 const MAX_BATCH: usize = 1000;
+/// Routes that are looked up at a time.
+const LOOKUPS: usize = 64;
 
 /// An event for other nodes.
 #[derive(Debug)]
@@ -131,15 +134,22 @@ pub(crate) async fn run(node: Arc<Node>, mut inbox: mpsc::Receiver<Outgoing>) {
     let mut batch = Vec::new();
     while node.gather(&mut inbox, &mut batch, MAX_BATCH).await {
         node.instruments.publish_depth.set(batch.len() as f64);
-        let mut publications = Vec::with_capacity(batch.len());
-        for Outgoing { event, to } in batch.drain(..) {
-            if let Some(route) = node.route(to).await {
+        // Side by side: a registry that hangs costs a batch one wait.
+        let routed = batch.drain(..).map(|Outgoing { event, to }| {
+            let route = node.route(to);
+            async move { Some((route.await?, event)) }
+        });
+        let routed = stream::iter(routed).buffered(LOOKUPS);
+        let routed: Vec<_> = routed.filter_map(future::ready).collect().await;
+        let publications: Vec<_> = routed
+            .into_iter()
+            .map(|(route, event)| {
                 if let Some(encoder) = &node.options.encoder {
                     event.event.encoded(|body| (encoder.0)(body));
                 }
-                publications.push(Publication { route, event });
-            }
-        }
+                Publication { route, event }
+            })
+            .collect();
         let count = publications.len() as u64;
         if count > 0
             && let Err(error) = node.bounded(node.ports.broker.publish(publications)).await

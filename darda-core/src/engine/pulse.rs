@@ -31,6 +31,8 @@ pub(crate) async fn renew_lease(node: Arc<Node>) {
             Ok(Lease::Held) => node.unregistered.load(Ordering::Relaxed),
             Err(error) => {
                 tracing::warn!(%error, "the node's lease is not renewed");
+                // The lost answer may have been that the registry forgot: it says so once.
+                node.unregistered.store(true, Ordering::Relaxed);
                 false
             }
         };

@@ -1,5 +1,6 @@
 //! A fresh database for each test, dropped when the test's runtime ends.
 
+#![allow(clippy::unwrap_used, clippy::panic)] // parts of tests
 #![allow(dead_code, reason = "each test file uses its part")]
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -130,4 +131,13 @@ pub(crate) fn stages(plan: &Document) -> Vec<String> {
     let mut stages = Vec::new();
     collect(&Bson::Document(plan.clone()), &mut stages);
     stages
+}
+
+/// Moves an entry, however often it meets other moves.
+pub(crate) async fn until_moved(
+    store: &MongoStore,
+    entry: std::sync::Arc<darda_core::model::Entry>,
+) -> Result<darda_core::ports::Relocated> {
+    use darda_core::ports::Store;
+    Ok(until_ok(async || store.relocate(entry.clone()).await).await)
 }

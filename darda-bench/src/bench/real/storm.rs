@@ -18,7 +18,7 @@ pub(crate) fn run(size: &Size) -> Result<()> {
     let Some(back_ends) = BackEnds::find("real-storm")? else {
         return Ok(());
     };
-    let [mut connects, mut resumes] = [Rounds::default(), Rounds::default()];
+    let [mut connects, mut resumes, mut retries]: [Rounds; 3] = Default::default();
     for _ in 0..size.rounds {
         // Of its own for each round: who comes back to a node that remembers him has it easier.
         let system = System::start(&back_ends, 2)?;
@@ -34,19 +34,27 @@ pub(crate) fn run(size: &Size) -> Result<()> {
         resumes.push(milliseconds(time));
         crowd.client.cut(sessions)?;
         crowd.judge(size)?;
+        retries.push(crowd.retries as f64);
     }
     let ratio = resumes.over(&connects);
     let title = format!(
         "real servers: {} sessions back at once, {} missed messages each: ms until the last has all",
         size.real_storm, size.missed
     );
-    let columns = ["connects only", "with resume", "ratio", "goal"];
+    let columns = [
+        "connects only",
+        "with resume",
+        "ratio",
+        "goal",
+        "resumes asked for again",
+    ];
     let mut table = Table::new(title, &columns);
     table.row([
         connects.show(0),
         resumes.show(0),
         ratio.show(2),
         Goal::AtMost(3.0).judge(ratio.median(), 1),
+        retries.show(0),
     ]);
     table.print();
     Ok(())
