@@ -55,8 +55,9 @@ impl Figures {
                 What::Answered { call, reply } if inside && sends.contains(call) => match reply {
                     Reply::Acked { .. } => {
                         figures.acked += 1;
-                        figures.longest_without_ack =
-                            figures.longest_without_ack.max(Duration::from_micros(record.at - last));
+                        figures.longest_without_ack = figures
+                            .longest_without_ack
+                            .max(Duration::from_micros(record.at - last));
                         last = record.at;
                     }
                     Reply::Failed { transient, .. } if *transient => figures.retry += 1,
@@ -166,7 +167,10 @@ pub(crate) fn tell(history: &History, violations: &[Violation]) -> String {
 /// The records that name an id that a violation names: an entry before a conversation.
 fn about(history: &History, how: &str) -> Vec<String> {
     let is_id = |word: &&str| {
-        word.len() == 22 && word.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'-' || c == b'_')
+        word.len() == 22
+            && word
+                .bytes()
+                .all(|c| c.is_ascii_alphanumeric() || c == b'-' || c == b'_')
     };
     let words = how.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-' || c == '_'));
     let ids: Vec<_> = words.filter(is_id).collect();
@@ -190,7 +194,10 @@ fn about(history: &History, how: &str) -> Vec<String> {
     }
     if lines.len() > LINES {
         let skipped = lines.len() - LINES;
-        lines.splice(LINES / 2..LINES / 2 + skipped, [format!("… {skipped} more …")]);
+        lines.splice(
+            LINES / 2..LINES / 2 + skipped,
+            [format!("… {skipped} more …")],
+        );
     }
     lines
 }

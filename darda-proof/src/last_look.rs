@@ -109,7 +109,9 @@ fn entries(read: Vec<wire::Entry>, members: &mut Members) -> Vec<Entry> {
     changes.sort_unstable();
     let mut bases = BTreeMap::new();
     for (epoch, at) in changes {
-        let Some(change) = read[at].change.clone() else { continue };
+        let Some(change) = read[at].change.clone() else {
+            continue;
+        };
         bases.insert(at, members.epoch);
         let change = MemberChange::from(change);
         let delta = members.delta(&read[at].sender, &change, epoch);

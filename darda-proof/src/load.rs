@@ -36,12 +36,7 @@ struct Shared {
 
 impl Load {
     /// Begins.
-    pub(crate) fn start(
-        cast: Arc<Cast>,
-        clients: Vec<Arc<Client>>,
-        rate: u64,
-        seed: u64,
-    ) -> Self {
+    pub(crate) fn start(cast: Arc<Cast>, clients: Vec<Arc<Client>>, rate: u64, seed: u64) -> Self {
         let shared = Arc::new(Shared {
             cast,
             clients,
@@ -84,7 +79,8 @@ async fn run(shared: Arc<Shared>, mut rng: Rng) {
     loop {
         tick.tick().await;
         let now = Instant::now();
-        let owed = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX) * shared.rate / 1000;
+        let owed =
+            u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX) * shared.rate / 1000;
         for _ in done..owed {
             shared.write(&mut rng);
         }
@@ -116,7 +112,8 @@ impl Shared {
         };
         // A guest may be no member now, and nobody has messages to edit at first.
         let done = self.somebody(talk, rng).act(&act)
-            || self.clients[talk.core[rng.usize(..talk.core.len())]].act(&Act::Say { conversation });
+            || self.clients[talk.core[rng.usize(..talk.core.len())]]
+                .act(&Act::Say { conversation });
         if !done {
             self.skipped.fetch_add(1, Ordering::Relaxed);
         }
@@ -135,7 +132,8 @@ impl Shared {
             let talk = self.talk(rng);
             let seen = rng.bool();
             let conversation = talk.conversation;
-            self.somebody(talk, rng).act(&Act::Mark { conversation, seen });
+            self.somebody(talk, rng)
+                .act(&Act::Mark { conversation, seen });
         }
         for _ in 0..types {
             let talk = self.talk(rng);
@@ -146,7 +144,8 @@ impl Shared {
             let talk = self.talk(rng);
             let what = ["members", "receipts", "receipts", "presence", "history"][rng.usize(..5)];
             let conversation = talk.conversation;
-            self.somebody(talk, rng).act(&Act::Look { conversation, what });
+            self.somebody(talk, rng)
+                .act(&Act::Look { conversation, what });
         }
         if self.changes.load(Ordering::Relaxed) {
             for _ in 0..changes {
@@ -173,7 +172,11 @@ impl Shared {
             45..75 => (owner, MemberChange::Remove { user }),
             75..85 => (guest, MemberChange::Leave),
             85..95 => {
-                let role = if rng.bool() { Role::Admin } else { Role::Member };
+                let role = if rng.bool() {
+                    Role::Admin
+                } else {
+                    Role::Member
+                };
                 let user = self.cast.users[talk.core[1]].clone();
                 (owner, MemberChange::Role { user, role })
             }

@@ -37,7 +37,10 @@ fn main() -> ExitCode {
         }
     };
     // The servers and the clients share two cores: the clients keep to little of them.
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build();
     let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(error) => {

@@ -48,7 +48,10 @@ impl Probes {
     /// What is watched.
     pub(crate) fn all(&self) -> Vec<(ConversationId, EntryId)> {
         let probes = self.0.lock();
-        probes.iter().map(|(id, probe)| (probe.conversation, *id)).collect()
+        probes
+            .iter()
+            .map(|(id, probe)| (probe.conversation, *id))
+            .collect()
     }
 
     /// Forgets all.
@@ -64,7 +67,9 @@ impl Probes {
         let probes = self.0.lock();
         let mut last = None;
         for (conversation, members) in members {
-            let probe = probes.values().find(|probe| probe.conversation == *conversation)?;
+            let probe = probes
+                .values()
+                .find(|probe| probe.conversation == *conversation)?;
             last = last.max(Some(probe.acked?));
             for user in members {
                 last = last.max(Some(*probe.seen.get(user)?));
@@ -81,16 +86,22 @@ impl Probes {
         let probes = self.0.lock();
         let mut missing = Vec::new();
         for (conversation, members) in members {
-            match probes.values().find(|probe| probe.conversation == *conversation) {
+            match probes
+                .values()
+                .find(|probe| probe.conversation == *conversation)
+            {
                 None => missing.push(format!("no probe in {conversation}")),
                 Some(probe) if probe.acked.is_none() => {
                     missing.push(format!("the probe in {conversation} is not acknowledged"));
                 }
                 Some(probe) => {
-                    let blind = members.iter().filter(|user| !probe.seen.contains_key(*user));
-                    missing.extend(
-                        blind.map(|user| format!("{user} does not see the probe in {conversation}")),
-                    );
+                    let blind = members
+                        .iter()
+                        .filter(|user| !probe.seen.contains_key(*user));
+                    missing
+                        .extend(blind.map(|user| {
+                            format!("{user} does not see the probe in {conversation}")
+                        }));
                 }
             }
         }

@@ -28,7 +28,9 @@ impl fmt::Display for Stage {
             ..
         } = self.figures;
         let since = |time: Option<Duration>| {
-            time.map_or("never".to_owned(), |time| format!("{:.2} s", time.as_secs_f64()))
+            time.map_or("never".to_owned(), |time| {
+                format!("{:.2} s", time.as_secs_f64())
+            })
         };
         write!(
             f,
@@ -79,9 +81,10 @@ impl Report {
 
     /// Whether every promise held, and the scenario did what it says.
     pub(crate) fn passed(&self) -> bool {
-        let held = self.verdict.as_ref().is_some_and(|it| {
-            it.violations.is_empty() && it.lost == 0 && it.doubled == 0
-        });
+        let held = self
+            .verdict
+            .as_ref()
+            .is_some_and(|it| it.violations.is_empty() && it.lost == 0 && it.doubled == 0);
         held && self.failures.is_empty()
     }
 }
@@ -124,6 +127,10 @@ impl fmt::Display for Report {
         }
         let word = if self.passed() { "passed" } else { "FAILED" };
         let seconds = self.took.as_secs_f64();
-        write!(f, "  {word}: {} (seed {}) in {seconds:.1} s", self.name, self.seed)
+        write!(
+            f,
+            "  {word}: {} (seed {}) in {seconds:.1} s",
+            self.name, self.seed
+        )
     }
 }

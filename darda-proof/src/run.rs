@@ -73,7 +73,14 @@ impl Run {
             .zip(&cast.users)
             .map(|(no, user)| {
                 let (doors, probes) = (system.doors.clone(), probes.clone());
-                Client::new(no, user.clone(), rng.u64(..), recorder.clone(), doors, probes)
+                Client::new(
+                    no,
+                    user.clone(),
+                    rng.u64(..),
+                    recorder.clone(),
+                    doors,
+                    probes,
+                )
             })
             .collect();
         let mut tasks = JoinSet::new();
@@ -111,7 +118,9 @@ impl Run {
     async fn open_conversations(&mut self) -> Result<()> {
         let since = self.began;
         until(SETUP, "not every client connects", || {
-            self.clients.iter().all(|client| client.has_session_since(since) && client.is_settled())
+            self.clients
+                .iter()
+                .all(|client| client.has_session_since(since) && client.is_settled())
         })
         .await?;
         for talk in &self.cast.talks {
@@ -119,7 +128,10 @@ impl Run {
             let act = match &talk.group {
                 Some(name) => Act::Create {
                     name: name.clone(),
-                    members: talk.core[1..].iter().map(|at| self.cast.users[*at].clone()).collect(),
+                    members: talk.core[1..]
+                        .iter()
+                        .map(|at| self.cast.users[*at].clone())
+                        .collect(),
                     joining: talk.joining,
                 },
                 None => Act::Open {
@@ -130,21 +142,26 @@ impl Run {
                 return Err("a conversation cannot be opened".into());
             }
         }
-        let opened = |talk: &crate::cast::Talk| {
-            self.clients[talk.core[0]].is_in(talk.conversation)
-        };
-        until(SETUP, "not every conversation opens", || self.cast.talks.iter().all(opened)).await?;
+        let opened = |talk: &crate::cast::Talk| self.clients[talk.core[0]].is_in(talk.conversation);
+        until(SETUP, "not every conversation opens", || {
+            self.cast.talks.iter().all(opened)
+        })
+        .await?;
         // A direct conversation comes into being with its first message.
         for talk in self.cast.talks.iter().filter(|talk| talk.group.is_none()) {
             let conversation = talk.conversation;
             self.clients[talk.core[0]].act(&Act::Say { conversation });
         }
         let everybody = |talk: &crate::cast::Talk| {
-            talk.core.iter().all(|at| self.clients[*at].is_in(talk.conversation))
+            talk.core
+                .iter()
+                .all(|at| self.clients[*at].is_in(talk.conversation))
         };
-        until(SETUP, "not every member learns of its conversations", || {
-            self.cast.talks.iter().all(everybody)
-        })
+        until(
+            SETUP,
+            "not every member learns of its conversations",
+            || self.cast.talks.iter().all(everybody),
+        )
         .await
     }
 
@@ -155,7 +172,10 @@ impl Run {
 
     /// The pause between disturbances that the command line asks for.
     pub(crate) async fn pause(&self, stages: u64) {
-        sleep(Duration::from_millis(self.wishes.seconds * 1000 / (stages + 1))).await;
+        sleep(Duration::from_millis(
+            self.wishes.seconds * 1000 / (stages + 1),
+        ))
+        .await;
     }
 
     /// Half of the clients change their gateway.
@@ -165,11 +185,6 @@ impl Run {
                 client.leave();
             }
         }
-    }
-
-    /// What it was asked for.
-    pub(crate) fn wishes(&self) -> &Wishes {
-        &self.wishes
     }
 
     /// Disturbs the system, then waits until it is whole again. Returns what happened meanwhile.
@@ -182,7 +197,9 @@ impl Run {
         disturb: impl AsyncFnOnce(&mut Self) -> Result<()>,
     ) -> Result<Figures> {
         let from = self.now();
-        disturb(self).await.map_err(|error| format!("{name}: {error}"))?;
+        disturb(self)
+            .await
+            .map_err(|error| format!("{name}: {error}"))?;
         self.healed = Instant::now();
         let healed = self.now();
         let (whole, stored, missing) = self.whole().await?;
@@ -198,9 +215,12 @@ impl Run {
         };
         say(&stage.to_string());
         if whole.is_none() {
-            self.report.fail(format!("{name}: not whole again within {WHOLE:?}: {missing}"));
+            self.report.fail(format!(
+                "{name}: not whole again within {WHOLE:?}: {missing}"
+            ));
         } else if stored.is_none() {
-            self.report.fail(format!("{name}: not stored within {WHOLE:?}"));
+            self.report
+                .fail(format!("{name}: not stored within {WHOLE:?}"));
         }
         self.report.stages.push(stage);
         Ok(figures)
@@ -262,22 +282,24 @@ impl Run {
     }
 
     async fn members(&mut self) -> Result<BTreeMap<ConversationId, BTreeSet<UserId>>> {
-        let door = loop {
+        let mut http = loop {
             if let Some(door) = self.system.doors.pick(&mut self.rng) {
-                let mut http = Http::to(door);
+                let http = Http::to(door);
                 if http.is_there().await {
                     break http;
                 }
             }
             sleep(Duration::from_millis(200)).await;
         };
-        let mut http = door;
         let mut members = BTreeMap::new();
         for talk in &self.cast.talks {
             let path = format!("/v1/conversations/{}/members", talk.conversation);
             let read: Option<MembersReply> =
                 http.read(&self.cast.users[talk.core[0]], &path).await?;
-            let users = read.into_iter().flat_map(|read| read.members).map(|member| member.user);
+            let users = read
+                .into_iter()
+                .flat_map(|read| read.members)
+                .map(|member| member.user);
             members.insert(talk.conversation, users.collect());
         }
         Ok(members)
@@ -289,7 +311,9 @@ impl Run {
         let mut http = Http::to(self.reader.address);
         while Instant::now() < deadline {
             for talk in &self.cast.talks {
-                let Some(id) = waiting.get(&talk.conversation) else { continue };
+                let Some(id) = waiting.get(&talk.conversation) else {
+                    continue;
+                };
                 let path = format!("/v1/conversations/{}/entries?limit=200", talk.conversation);
                 let page: Option<Page> = http.read(&self.cast.users[talk.core[0]], &path).await?;
                 if page.is_some_and(|page| page.entries.iter().any(|it| it.entry == *id)) {
@@ -320,16 +344,28 @@ impl Run {
         self.rest(&logs).await;
 
         let fresh = self.system.fresh_gateway().await?;
-        let open: Vec<_> = self.system.gateways.iter().map(crate::system::Node::address).collect();
+        let open: Vec<_> = self
+            .system
+            .gateways
+            .iter()
+            .map(crate::system::Node::address)
+            .collect();
         let last = fresh.as_ref().map_or(open[0], crate::system::Node::address);
         if fresh.is_some() {
             self.system.doors.only(last);
         }
         let left = Instant::now();
         self.clients.iter().for_each(|client| client.leave());
-        let back = || self.clients.iter().all(|it| it.has_session_since(left) && it.is_settled());
+        let back = || {
+            self.clients
+                .iter()
+                .all(|it| it.has_session_since(left) && it.is_settled())
+        };
         if until(SETTLE, "", back).await.is_err() {
-            self.clients.iter().filter(|it| !it.is_settled()).for_each(|it| it.note_unsettled());
+            self.clients
+                .iter()
+                .filter(|it| !it.is_settled())
+                .for_each(|it| it.note_unsettled());
         }
 
         let logs = last_look::logs(&mut http, &self.cast).await?;
@@ -337,7 +373,11 @@ impl Run {
             conditions: self.conditions,
             ..History::default()
         };
-        history.outcome.views = self.clients.iter().flat_map(|client| client.shown()).collect();
+        history.outcome.views = self
+            .clients
+            .iter()
+            .flat_map(|client| client.shown())
+            .collect();
         let mut http = Http::to(last);
         history.outcome.reads = last_look::reads(&mut http, &self.cast, &logs).await?;
         history.outcome.logs = logs;
@@ -359,7 +399,9 @@ impl Run {
         let share = self.report.whole.acked as f64 / (wanted as f64).max(1.0);
         if share < LEAST_ACKED || wanted == 0 {
             let acked = self.report.whole.acked;
-            self.report.fail(format!("it proves nothing: {acked} of {wanted} sends were acknowledged"));
+            self.report.fail(format!(
+                "it proves nothing: {acked} of {wanted} sends were acknowledged"
+            ));
         }
         self.report.broken = judge::tell(&history, &verdict.violations);
         self.report.took = self.began.elapsed();
@@ -390,17 +432,17 @@ impl Run {
     }
 
     /// Waits until all that was acknowledged is stored, or until it no longer can be.
-    async fn all_stored(
-        &mut self,
-        http: &mut Http,
-    ) -> Result<Vec<darda_sim::history::Log>> {
+    async fn all_stored(&mut self, http: &mut Http) -> Result<Vec<darda_sim::history::Log>> {
         self.absorb();
         let acked = judge::acked(&self.records);
         let deadline = Instant::now() + SETTLE;
         loop {
             let logs = last_look::logs(http, &self.cast).await?;
-            let stored: BTreeSet<_> =
-                logs.iter().flat_map(|log| &log.entries).map(|entry| entry.id).collect();
+            let stored: BTreeSet<_> = logs
+                .iter()
+                .flat_map(|log| &log.entries)
+                .map(|entry| entry.id)
+                .collect();
             if acked.is_subset(&stored) || Instant::now() > deadline {
                 return Ok(logs);
             }
@@ -417,12 +459,16 @@ impl Run {
             .collect();
         let know = || {
             newest.iter().all(|(client, heads)| {
-                heads.iter().all(|(at, head)| client.cursor(*at).is_some_and(|it| it >= *head))
+                heads
+                    .iter()
+                    .all(|(at, head)| client.cursor(*at).is_some_and(|it| it >= *head))
             })
         };
         // If not, the checker says who does not.
         let _ = until(HEADS, "", know).await;
-        self.clients.iter().for_each(|client| client.note_rest(self.healed));
+        self.clients
+            .iter()
+            .for_each(|client| client.note_rest(self.healed));
     }
 }
 

@@ -57,7 +57,9 @@ impl Wishes {
                 "--clients" => wishes.size.clients = value()?.parse()?,
                 "--conversations" => wishes.size.conversations = value()?.parse()?,
                 "--json" => wishes.json = Some(value()?.into()),
-                option if option.starts_with('-') => return Err(format!("{option}: what is that?").into()),
+                option if option.starts_with('-') => {
+                    return Err(format!("{option}: what is that?").into());
+                }
                 _ => wishes.scenarios.push(word),
             }
         }

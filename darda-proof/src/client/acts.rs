@@ -33,7 +33,10 @@ pub(crate) enum Act {
         change: MemberChange,
     },
     /// Moves its marks to its cursor.
-    Mark { conversation: ConversationId, seen: bool },
+    Mark {
+        conversation: ConversationId,
+        seen: bool,
+    },
     /// Types.
     Type { conversation: ConversationId },
     /// Looks at `members`, `receipts`, `presence` or a page of `history`.
@@ -66,7 +69,13 @@ impl State {
                         darda_core::model::HistoryStart::Beginning
                     },
                 };
-                self.send(conversation, name.clone(), "create_group", fields, Some(change))
+                self.send(
+                    conversation,
+                    name.clone(),
+                    "create_group",
+                    fields,
+                    Some(change),
+                )
             }
             Act::Open { user } => {
                 let request = Request::Other {
@@ -161,7 +170,11 @@ impl State {
     }
 
     fn touch(&mut self, conversation: ConversationId) -> bool {
-        let own: Vec<_> = self.own.iter().filter(|it| it.conversation == conversation).collect();
+        let own: Vec<_> = self
+            .own
+            .iter()
+            .filter(|it| it.conversation == conversation)
+            .collect();
         let Some(target) = own.get(self.rng.usize(..own.len().max(1))).map(|it| it.id) else {
             return false;
         };
@@ -243,9 +256,8 @@ impl State {
         /// Commands that are not sends, on their way.
         const AT_ONCE: usize = 24;
         let live = self.link.as_ref().is_some_and(|link| link.resumed);
-        let can = live
-            && self.is_member(conversation)
-            && self.calls.len() < AT_ONCE + self.sends.len();
+        let can =
+            live && self.is_member(conversation) && self.calls.len() < AT_ONCE + self.sends.len();
         if can {
             self.ask(cmd, fields, request, purpose);
         }

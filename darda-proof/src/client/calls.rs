@@ -22,8 +22,12 @@ pub(crate) struct Call {
 #[derive(Debug)]
 pub(crate) enum Purpose {
     Ping,
-    List { found: Vec<ConversationId> },
-    Resume { cursors: Vec<(ConversationId, Position)> },
+    List {
+        found: Vec<ConversationId>,
+    },
+    Resume {
+        cursors: Vec<(ConversationId, Position)>,
+    },
     Attach(Reading),
     /// Pages through a gap.
     Page(Reading),
@@ -31,8 +35,12 @@ pub(crate) enum Purpose {
     Glance,
     /// An entry that was withdrawn stands elsewhere.
     Moved(ConversationId),
-    Send { number: u64 },
-    Receipts { conversation: ConversationId },
+    Send {
+        number: u64,
+    },
+    Receipts {
+        conversation: ConversationId,
+    },
     Open,
     /// Nothing follows from the reply.
     Nothing,
@@ -74,7 +82,12 @@ impl State {
         let request = Request::Other {
             what: "ping".to_owned(),
         };
-        self.ask("ping", Value::Object(serde_json::Map::new()), request, Purpose::Ping);
+        self.ask(
+            "ping",
+            Value::Object(serde_json::Map::new()),
+            request,
+            Purpose::Ping,
+        );
     }
 
     /// A reply came. What is understood of it is what was answered.
@@ -90,39 +103,66 @@ impl State {
                     Ok(ack) => super::sending::acked(ack),
                     Err(failure) => failed(failure),
                 };
-                (reply, Box::new(move |state| state.send_answered(number, answer)))
+                (
+                    reply,
+                    Box::new(move |state| state.send_answered(number, answer)),
+                )
             }
             (Purpose::List { found }, answer) => {
                 let answer = answer.and_then(parse);
-                (outcome(&answer), Box::new(move |state| state.listed(found, answer)))
+                (
+                    outcome(&answer),
+                    Box::new(move |state| state.listed(found, answer)),
+                )
             }
             (Purpose::Resume { cursors }, answer) => {
                 let answer = answer.and_then(parse);
-                (outcome(&answer), Box::new(move |state| state.resumed(&cursors, answer)))
+                (
+                    outcome(&answer),
+                    Box::new(move |state| state.resumed(&cursors, answer)),
+                )
             }
             (Purpose::Attach(reading), answer) => {
                 let answer = answer.and_then(parse);
-                (outcome(&answer), Box::new(move |state| state.attached(reading, answer)))
+                (
+                    outcome(&answer),
+                    Box::new(move |state| state.attached(reading, answer)),
+                )
             }
             (Purpose::Page(reading), answer) => {
                 let answer = answer.and_then(parse);
-                (outcome(&answer), Box::new(move |state| state.paged(reading, answer)))
+                (
+                    outcome(&answer),
+                    Box::new(move |state| state.paged(reading, answer)),
+                )
             }
             (Purpose::Glance, answer) => {
                 let answer = answer.and_then(parse);
-                (outcome(&answer), Box::new(move |state| state.glanced(answer)))
+                (
+                    outcome(&answer),
+                    Box::new(move |state| state.glanced(answer)),
+                )
             }
             (Purpose::Moved(conversation), answer) => {
                 let answer = answer.and_then(parse);
-                (outcome(&answer), Box::new(move |state| state.moved(conversation, answer)))
+                (
+                    outcome(&answer),
+                    Box::new(move |state| state.moved(conversation, answer)),
+                )
             }
             (Purpose::Receipts { conversation }, answer) => {
                 let answer = answer.and_then(parse);
-                (outcome(&answer), Box::new(move |state| state.receipts_read(conversation, answer)))
+                (
+                    outcome(&answer),
+                    Box::new(move |state| state.receipts_read(conversation, answer)),
+                )
             }
             (Purpose::Open, answer) => {
                 let answer = answer.and_then(parse);
-                (outcome(&answer), Box::new(move |state| state.opened(answer)))
+                (
+                    outcome(&answer),
+                    Box::new(move |state| state.opened(answer)),
+                )
             }
             (Purpose::Ping | Purpose::Nothing, answer) => (outcome(&answer), Box::new(|_| {})),
         };

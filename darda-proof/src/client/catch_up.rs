@@ -81,19 +81,28 @@ impl State {
             return self.list_page(found, before);
         }
         let found: BTreeSet<_> = found.into_iter().collect();
-        let strange: Vec<_> =
-            self.talks.keys().filter(|known| !found.contains(known)).copied().collect();
+        let strange: Vec<_> = self
+            .talks
+            .keys()
+            .filter(|known| !found.contains(known))
+            .copied()
+            .collect();
         for conversation in strange {
             self.forget(conversation);
         }
         for conversation in found {
-            if self.talks.get(&conversation).is_none_or(|talk| talk.copy.cursor().is_none()) {
+            if self
+                .talks
+                .get(&conversation)
+                .is_none_or(|talk| talk.copy.cursor().is_none())
+            {
                 self.need(conversation, Duration::ZERO);
             }
         }
         let cursors = self.talks.iter().filter(|(_, talk)| !talk.fetching);
-        let cursors: Vec<_> =
-            cursors.filter_map(|(at, talk)| Some((*at, talk.copy.cursor()?))).collect();
+        let cursors: Vec<_> = cursors
+            .filter_map(|(at, talk)| Some((*at, talk.copy.cursor()?)))
+            .collect();
         for (conversation, _) in &cursors {
             if let Some(talk) = self.talks.get_mut(conversation) {
                 talk.fetching = true;
@@ -107,7 +116,12 @@ impl State {
         let request = Request::Other {
             what: "resume".to_owned(),
         };
-        self.ask("resume", json!({"cursors": named}), request, Purpose::Resume { cursors });
+        self.ask(
+            "resume",
+            json!({"cursors": named}),
+            request,
+            Purpose::Resume { cursors },
+        );
         if let Some(link) = &mut self.link {
             link.resumed = true;
         }
@@ -160,7 +174,11 @@ impl State {
         }
         // Nothing was missing when it was asked; what came meanwhile may still wait for something.
         for (conversation, _) in cursors.iter().filter(|(at, _)| !named.contains(at)) {
-            if self.talks.get(conversation).is_some_and(|talk| talk.copy.is_behind()) {
+            if self
+                .talks
+                .get(conversation)
+                .is_some_and(|talk| talk.copy.is_behind())
+            {
                 self.need(*conversation, Duration::ZERO);
             }
         }
@@ -174,7 +192,8 @@ impl State {
         let busy = self.talks.values().filter(|talk| talk.fetching).count();
         let mut due = Vec::new();
         for (conversation, talk) in &mut self.talks {
-            if !talk.fetching && talk.due.is_some_and(|at| at <= now) && busy + due.len() < AT_ONCE {
+            if !talk.fetching && talk.due.is_some_and(|at| at <= now) && busy + due.len() < AT_ONCE
+            {
                 talk.due = None;
                 // What was missing may have come meanwhile.
                 if talk.failures == 0 && talk.copy.cursor().is_some() && !talk.copy.is_behind() {
@@ -231,8 +250,7 @@ impl State {
             conversation,
             what: "history".to_owned(),
         };
-        let fields =
-            json!({"conversation": conversation, "after": reading.after, "limit": PAGE});
+        let fields = json!({"conversation": conversation, "after": reading.after, "limit": PAGE});
         self.ask("history", fields, request, Purpose::Page(reading));
     }
 
@@ -246,7 +264,9 @@ impl State {
             Err(failure) => return self.attach_failed(&reading, &failure),
         };
         let last = page.entries.last().map(|entry| entry.position);
-        let reached = reading.before.is_some_and(|before| last.is_some_and(|last| last >= before));
+        let reached = reading
+            .before
+            .is_some_and(|before| last.is_some_and(|last| last >= before));
         self.read(&reading, &page.entries, Via::History, false);
         match last {
             Some(last) if page.more && !reached => {
@@ -267,7 +287,11 @@ impl State {
         let (session, conversation) = (self.session(), reading.conversation);
         for entry in entries {
             let entry = Seen::from(entry);
-            self.recorder.note(What::Got { session, entry, via });
+            self.recorder.note(What::Got {
+                session,
+                entry,
+                via,
+            });
         }
         let Some(talk) = self.talks.get_mut(&conversation) else {
             return;

@@ -25,10 +25,7 @@ pub(crate) enum Took {
     /// It was held already, or stands below the cursor.
     Placed,
     /// The cursor moved.
-    Moved {
-        from: Position,
-        to: Position,
-    },
+    Moved { from: Position, to: Position },
     /// Something before it is missing.
     Gap,
 }
@@ -56,7 +53,10 @@ impl Copy {
 
     /// The entries by position.
     pub(crate) fn shown(&self) -> Vec<(Position, EntryId)> {
-        let shown = self.held.iter().map(|(position, held)| (*position, held.id));
+        let shown = self
+            .held
+            .iter()
+            .map(|(position, held)| (*position, held.id));
         shown.collect()
     }
 
@@ -148,7 +148,10 @@ mod tests {
     }
     fn copy() -> Copy {
         let mut copy = Copy::default();
-        copy.fetched(at(0), [(at(10), None, &id(1)), (at(20), Some(at(10)), &id(2))]);
+        copy.fetched(
+            at(0),
+            [(at(10), None, &id(1)), (at(20), Some(at(10)), &id(2))],
+        );
         copy
     }
 

@@ -111,7 +111,9 @@ impl State {
                     self.need(conversation, Duration::ZERO);
                 }
             }
-            Event::Draining { reconnect_within_ms } => {
+            Event::Draining {
+                reconnect_within_ms,
+            } => {
                 self.told(Notice::Draining);
                 let within = Duration::from_millis(self.rng.u64(..reconnect_within_ms.max(1)));
                 self.leave_at = Some(Instant::now() + within);
@@ -124,7 +126,11 @@ impl State {
     /// An entry came by itself.
     pub(super) fn arrived(&mut self, entry: Seen, via: Via) {
         let (session, conversation) = (self.session(), entry.conversation);
-        self.recorder.note(What::Got { session, entry, via });
+        self.recorder.note(What::Got {
+            session,
+            entry,
+            via,
+        });
         let Some(talk) = self.talks.get_mut(&conversation) else {
             return self.need(conversation, Duration::ZERO);
         };
@@ -233,7 +239,11 @@ impl State {
         for entry in answer.iter().flat_map(|page| &page.entries) {
             let entry = Seen::from(entry);
             let via = Via::Glance;
-            self.recorder.note(What::Got { session, entry, via });
+            self.recorder.note(What::Got {
+                session,
+                entry,
+                via,
+            });
         }
     }
 

@@ -29,7 +29,6 @@ use crate::system::Doors;
 /// A client. Cheap to share; one task carries its frames.
 #[derive(Debug)]
 pub(crate) struct Client {
-    pub(crate) no: DeviceNo,
     pub(crate) user: UserId,
     doors: Arc<Doors>,
     state: Mutex<State>,
@@ -48,7 +47,6 @@ impl Client {
     ) -> Arc<Self> {
         let state = State::new(no, user.clone(), seed, recorder, probes);
         Arc::new(Self {
-            no,
             user,
             doors,
             state: Mutex::new(state),
@@ -82,11 +80,6 @@ impl Client {
     /// Whether it has a session and is a member of this.
     pub(crate) fn is_in(&self, conversation: ConversationId) -> bool {
         self.state.lock().is_in(conversation)
-    }
-
-    /// What it still waits for, in words.
-    pub(crate) fn waits_for(&self) -> String {
-        self.state.lock().waits_for()
     }
 
     /// Up to where it misses nothing.
@@ -125,6 +118,8 @@ impl Client {
 pub(crate) fn backoff(failures: u32, rng: &mut fastrand::Rng) -> Duration {
     const FIRST: u64 = 200;
     const MOST: u64 = 4_000;
-    let most = FIRST.saturating_mul(2_u64.saturating_pow(failures.min(16))).min(MOST);
+    let most = FIRST
+        .saturating_mul(2_u64.saturating_pow(failures.min(16)))
+        .min(MOST);
     Duration::from_millis(most / 2 + rng.u64(..=most / 2))
 }

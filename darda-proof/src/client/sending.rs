@@ -81,10 +81,18 @@ impl State {
             }
         }
         let in_flight = self.sends.values().filter(|it| it.due.is_none()).count();
-        let due = self.sends.iter().filter(|(_, it)| it.due.is_some_and(|due| due <= now));
-        let due: Vec<_> = due.map(|(number, _)| *number).take(AT_ONCE.saturating_sub(in_flight)).collect();
+        let due = self
+            .sends
+            .iter()
+            .filter(|(_, it)| it.due.is_some_and(|due| due <= now));
+        let due: Vec<_> = due
+            .map(|(number, _)| *number)
+            .take(AT_ONCE.saturating_sub(in_flight))
+            .collect();
         for number in due {
-            let Some(sending) = self.sends.get_mut(&number) else { continue };
+            let Some(sending) = self.sends.get_mut(&number) else {
+                continue;
+            };
             let mut fields = sending.fields.clone();
             if sending.resend {
                 fields["resend"] = true.into();
@@ -114,7 +122,9 @@ impl State {
             }
             Err(failure) => match failure.retry_after() {
                 Some(wait) => {
-                    let Some(sending) = self.sends.get_mut(&number) else { return };
+                    let Some(sending) = self.sends.get_mut(&number) else {
+                        return;
+                    };
                     let random = self.rng.u64(..500 << sending.failures.min(3));
                     sending.failures += 1;
                     sending.tried = None;

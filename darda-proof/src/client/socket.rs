@@ -31,7 +31,10 @@ pub(crate) async fn live(client: Arc<Client>) {
         sleep(wait).await;
         let door = client.doors.pick(&mut client.state.lock().rng);
         let connected = match door {
-            Some(door) => timeout(CONNECT, connect(&client, door)).await.ok().flatten(),
+            Some(door) => timeout(CONNECT, connect(&client, door))
+                .await
+                .ok()
+                .flatten(),
             None => None,
         };
         let Some(socket) = connected else {
@@ -50,9 +53,13 @@ async fn connect(client: &Client, door: std::net::SocketAddr) -> Option<Socket> 
     let url = format!("ws://{door}/v1/ws?id={}", client.user);
     let mut request = url.into_client_request().ok()?;
     let offered = HeaderValue::from_static(SUBPROTOCOL);
-    request.headers_mut().insert("sec-websocket-protocol", offered);
+    request
+        .headers_mut()
+        .insert("sec-websocket-protocol", offered);
     // Small buffers: there are hundreds of these.
-    let config = WebSocketConfig::default().read_buffer_size(8 * 1024).write_buffer_size(0);
+    let config = WebSocketConfig::default()
+        .read_buffer_size(8 * 1024)
+        .write_buffer_size(0);
     let made = client_async_with_config(request, stream, Some(config)).await;
     let (mut socket, _) = made.ok()?;
     loop {

@@ -229,8 +229,16 @@ impl State {
 
     pub(super) fn waits_for(&self) -> String {
         let fetching = self.talks.values().filter(|talk| talk.fetching).count();
-        let due = self.talks.values().filter(|talk| talk.due.is_some()).count();
-        let behind = self.talks.values().filter(|talk| talk.copy.is_behind()).count();
+        let due = self
+            .talks
+            .values()
+            .filter(|talk| talk.due.is_some())
+            .count();
+        let behind = self
+            .talks
+            .values()
+            .filter(|talk| talk.copy.is_behind())
+            .count();
         format!(
             "settle: connected {}, list wanted {}, {due} to attach, {fetching} being read, {behind} \
              behind, {} unacknowledged",
@@ -262,7 +270,9 @@ impl State {
         let request = Request::Other {
             what: self.waits_for(),
         };
-        self.recorder.ask(self.last_session, request).end(Reply::Hung);
+        self.recorder
+            .ask(self.last_session, request)
+            .end(Reply::Hung);
     }
 
     /// A frame that the protocol does not know of is a defect of the server.
@@ -271,10 +281,12 @@ impl State {
         let request = Request::Other {
             what: format!("a frame that the protocol does not have: {frame}"),
         };
-        self.recorder.ask(self.last_session, request).end(Reply::Failed {
-            kind: "Internal".to_owned(),
-            transient: false,
-        });
+        self.recorder
+            .ask(self.last_session, request)
+            .end(Reply::Failed {
+                kind: "Internal".to_owned(),
+                transient: false,
+            });
     }
 
     pub(super) fn shown(&self) -> Vec<Shown> {

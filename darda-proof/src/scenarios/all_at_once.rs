@@ -149,27 +149,48 @@ async fn break_parts(run: &mut Run, time: Duration) -> Result<usize> {
         let over = broken.iter().find(|(_, (_, until))| *until <= now);
         if let Some((held, (fault, _))) = over.map(|(held, it)| (held.clone(), *it)) {
             broken.remove(&held);
-            heal(run, fault).await.map_err(|error| format!("{fault:?} is healed: {error}"))?;
+            heal(run, fault)
+                .await
+                .map_err(|error| format!("{fault:?} is healed: {error}"))?;
         }
         if now >= next {
             let fault = Fault::draw(&mut run.rng);
             if !broken.contains_key(&fault.holds()) {
                 let seconds = began.elapsed().as_secs_f64();
                 let length = Duration::from_millis(run.rng.u64(500..8_000));
-                say(&format!("    {seconds:>6.1} s {fault:?} for {:.1} s", length.as_secs_f64()));
-                break_it(run, fault).await.map_err(|error| format!("{fault:?}: {error}"))?;
+                say(&format!(
+                    "    {seconds:>6.1} s {fault:?} for {:.1} s",
+                    length.as_secs_f64()
+                ));
+                break_it(run, fault)
+                    .await
+                    .map_err(|error| format!("{fault:?}: {error}"))?;
                 broken.insert(fault.holds(), (fault, Instant::now() + length));
                 count += 1;
                 // Now and then several at once, else time to breathe.
-                let pause = if run.rng.u32(..3) == 0 { 200..500 } else { 2_000..8_000 };
+                let pause = if run.rng.u32(..3) == 0 {
+                    200..500
+                } else {
+                    2_000..8_000
+                };
                 next = Instant::now() + Duration::from_millis(run.rng.u64(pause));
             }
         }
-        let due = broken.values().map(|(_, until)| *until).chain([next, began + time]).min();
-        sleep_until(due.unwrap_or(next).max(Instant::now() + Duration::from_millis(10))).await;
+        let due = broken
+            .values()
+            .map(|(_, until)| *until)
+            .chain([next, began + time])
+            .min();
+        sleep_until(
+            due.unwrap_or(next)
+                .max(Instant::now() + Duration::from_millis(10)),
+        )
+        .await;
     }
     for (fault, _) in broken.into_values() {
-        heal(run, fault).await.map_err(|error| format!("{fault:?} is healed: {error}"))?;
+        heal(run, fault)
+            .await
+            .map_err(|error| format!("{fault:?} is healed: {error}"))?;
     }
     Ok(count)
 }
@@ -187,7 +208,10 @@ pub(super) async fn stage(run: &mut Run, time: Duration) -> Result<()> {
     })
     .await?;
     say(&format!("    {count} disturbances"));
-    run.expect(count as u64 >= time.as_secs() / 20, format!("only {count} disturbances"));
+    run.expect(
+        count as u64 >= time.as_secs() / 20,
+        format!("only {count} disturbances"),
+    );
     Ok(())
 }
 

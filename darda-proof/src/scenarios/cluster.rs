@@ -16,7 +16,12 @@ const AWAY: Duration = Duration::from_secs(15);
 
 /// The number of the node that leads most of the quorum queues.
 async fn leader(run: &mut Run) -> Result<usize> {
-    let cluster = run.system.back()?.cluster.as_mut().ok_or("there is no cluster")?;
+    let cluster = run
+        .system
+        .back()?
+        .cluster
+        .as_mut()
+        .ok_or("there is no cluster")?;
     let nodes = cluster.nodes();
     let said = nodes[0].control(&["list_queues", "type", "leader"]).await?;
     let mut led: BTreeMap<usize, usize> = BTreeMap::new();
@@ -27,7 +32,9 @@ async fn leader(run: &mut Run) -> Result<usize> {
         }
     }
     let most = led.into_iter().max_by_key(|(_, queues)| *queues);
-    Ok(most.ok_or_else(|| format!("no quorum queue has a leader: {said}"))?.0)
+    Ok(most
+        .ok_or_else(|| format!("no quorum queue has a leader: {said}"))?
+        .0)
 }
 
 pub(super) async fn leader_killed(wishes: &Wishes) -> Result<bool> {
@@ -36,9 +43,17 @@ pub(super) async fn leader_killed(wishes: &Wishes) -> Result<bool> {
     for _ in 0..2 {
         run.pause(2).await;
         let at = leader(&mut run).await?;
-        let name = format!("RabbitMQ node {}, which leads most queues, is killed", at + 1);
+        let name = format!(
+            "RabbitMQ node {}, which leads most queues, is killed",
+            at + 1
+        );
         run.stage(&name, async |run| {
-            let cluster = run.system.back()?.cluster.as_mut().ok_or("there is no cluster")?;
+            let cluster = run
+                .system
+                .back()?
+                .cluster
+                .as_mut()
+                .ok_or("there is no cluster")?;
             let node = &mut cluster.nodes()[at];
             node.server().kill().await;
             sleep(AWAY).await;

@@ -30,11 +30,17 @@ pub(super) async fn rolling(wishes: &Wishes) -> Result<bool> {
             })
             .await?;
         let least = wishes.size.clients / 5;
-        run.expect(figures.drains >= least, format!("{name}: few clients were told to move"));
+        run.expect(
+            figures.drains >= least,
+            format!("{name}: few clients were told to move"),
+        );
         // Spread over ten seconds: no second holds more than thrice its share, or a few.
         let most = (figures.connects * 3 / 10).max(10);
         let busiest = figures.most_connects;
-        run.expect(busiest <= most, format!("{name}: {busiest} connects in one second"));
+        run.expect(
+            busiest <= most,
+            format!("{name}: {busiest} connects in one second"),
+        );
         run.spread();
     }
     run.pause(2).await;

@@ -12,9 +12,14 @@ pub(super) async fn killed(wishes: &Wishes) -> Result<bool> {
         run.pause(2).await;
         let name = format!("gateway {} is killed", at + 1);
         // Its door stays open: clients find out by themselves that nobody answers.
-        let figures = run.stage(&name, async |run| run.system.gateways[at].kill().await).await?;
+        let figures = run
+            .stage(&name, async |run| run.system.gateways[at].kill().await)
+            .await?;
         let least = wishes.size.clients / 5;
-        run.expect(figures.sessions_lost >= least, format!("{name}: few clients were on it"));
+        run.expect(
+            figures.sessions_lost >= least,
+            format!("{name}: few clients were on it"),
+        );
         let door = run.system.gateways[at].address();
         run.system.doors.close(door);
         run.system.start_gateway_again(at).await?;

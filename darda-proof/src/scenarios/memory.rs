@@ -7,15 +7,18 @@ use tokio::time::sleep;
 
 use super::{begin, finish};
 use crate::Result;
-use crate::system::{Layout, System};
 use crate::run::Run;
+use crate::system::{Layout, System};
 use crate::wishes::Wishes;
 
 pub(super) async fn calm(wishes: &Wishes) -> Result<bool> {
     let mut run = begin("calm", Layout::Memory, wishes).await?;
     run.pause(0).await;
     let figures = run.stage("nothing happens", async |_| Ok(())).await?;
-    run.expect(figures.retry == 0, "sends were refused though nothing happened");
+    run.expect(
+        figures.retry == 0,
+        "sends were refused though nothing happened",
+    );
     finish(run).await
 }
 
@@ -37,6 +40,9 @@ pub(super) async fn connections_cut(wishes: &Wishes) -> Result<bool> {
         })
         .await?;
     let all = wishes.size.clients;
-    run.expect(figures.sessions_lost >= all, "not every client lost its connection");
+    run.expect(
+        figures.sessions_lost >= all,
+        "not every client lost its connection",
+    );
     finish(run).await
 }

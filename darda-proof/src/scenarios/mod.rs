@@ -135,7 +135,10 @@ pub(crate) async fn run_all(wishes: &Wishes) -> Result<bool> {
     let began = tokio::time::Instant::now();
     let mut failed = Vec::new();
     for scenario in &wanted {
-        say(&format!("{} (seed {}): {}", scenario.name, wishes.seed, scenario.what));
+        say(&format!(
+            "{} (seed {}): {}",
+            scenario.name, wishes.seed, scenario.what
+        ));
         match (scenario.run)(wishes).await {
             Ok(true) => {}
             Ok(false) => failed.push(scenario.name),
@@ -149,13 +152,17 @@ pub(crate) async fn run_all(wishes: &Wishes) -> Result<bool> {
         }
     }
     let (seconds, passed) = (began.elapsed().as_secs_f64(), wanted.len() - failed.len());
-    say(&format!("{passed} passed, {} failed in {seconds:.0} s {failed:?}", failed.len()));
+    say(&format!(
+        "{passed} passed, {} failed in {seconds:.0} s {failed:?}",
+        failed.len()
+    ));
     Ok(failed.is_empty())
 }
 
 /// Where the nodes of a scenario log.
 fn logs(name: &str) -> PathBuf {
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| "target".into(), PathBuf::from);
+    let target =
+        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| "target".into(), PathBuf::from);
     let logs = target.join("proof").join(name);
     // What an earlier run left there is not this run's.
     let _ = std::fs::remove_dir_all(&logs);

@@ -34,7 +34,10 @@ pub(super) async fn disturbed(wishes: &Wishes) -> Result<bool> {
             Ok(())
         })
         .await?;
-    run.expect(figures.retry > 0, "publishers were blocked and nobody was told");
+    run.expect(
+        figures.retry > 0,
+        "publishers were blocked and nobody was told",
+    );
     run.pause(4).await;
     let figures = run
         .stage("RabbitMQ hangs", async |run| {

@@ -40,12 +40,15 @@ pub(super) async fn promoted(wishes: &Wishes) -> Result<bool> {
     let mut run = begin("redis-promoted", Layout::RealSentinel, wishes).await?;
     run.conditions.cache_forgot = true;
     run.pause(1).await;
-    run.stage("the master is killed and the replica promoted", async |run| {
-        let sentinel = run.system.back()?.sentinel.as_mut();
-        let sentinel = sentinel.ok_or("there is no Sentinel")?;
-        sentinel.fail_over().await?;
-        Ok(())
-    })
+    run.stage(
+        "the master is killed and the replica promoted",
+        async |run| {
+            let sentinel = run.system.back()?.sentinel.as_mut();
+            let sentinel = sentinel.ok_or("there is no Sentinel")?;
+            sentinel.fail_over().await?;
+            Ok(())
+        },
+    )
     .await?;
     run.pause(1).await;
     finish(run).await

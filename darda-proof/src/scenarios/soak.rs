@@ -29,12 +29,20 @@ pub(super) async fn soak(wishes: &Wishes) -> Result<bool> {
             failed += 1;
         }
         acked += report.whole.acked;
-        let memory = system.memory().into_iter().map(|(name, mib)| format!("{name} {mib} MiB"));
-        say(&format!("    memory: {}", memory.collect::<Vec<_>>().join(", ")));
+        let memory = system
+            .memory()
+            .into_iter()
+            .map(|(name, mib)| format!("{name} {mib} MiB"));
+        say(&format!(
+            "    memory: {}",
+            memory.collect::<Vec<_>>().join(", ")
+        ));
         if Instant::now() >= deadline {
             break;
         }
     }
-    say(&format!("soak: {passed} rounds passed, {failed} failed, {acked} sends acked"));
+    say(&format!(
+        "soak: {passed} rounds passed, {failed} failed, {acked} sends acked"
+    ));
     Ok(failed == 0)
 }

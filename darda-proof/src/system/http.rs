@@ -43,7 +43,10 @@ impl Http {
 
     /// Whether the node takes connections.
     pub(crate) async fn is_there(&self) -> bool {
-        matches!(timeout(PATIENCE, TcpStream::connect(self.address)).await, Ok(Ok(_)))
+        matches!(
+            timeout(PATIENCE, TcpStream::connect(self.address)).await,
+            Ok(Ok(_))
+        )
     }
 
     /// Reads something as a user. `None`: the user may not know of it. What can succeed later is
@@ -61,7 +64,9 @@ impl Http {
                 Ok(Ok((status, body))) => {
                     let refused: Refused = serde_json::from_slice(&body)?;
                     last = format!("{status}: {}", refused.error.message);
-                    let Some(wait) = refused.error.retry_after() else { break };
+                    let Some(wait) = refused.error.retry_after() else {
+                        break;
+                    };
                     sleep(wait).await;
                 }
                 Ok(Err(error)) => {

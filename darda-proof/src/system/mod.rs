@@ -143,12 +143,18 @@ impl System {
 
     /// The servers below the nodes.
     pub(crate) fn back(&mut self) -> Result<&mut BackEnds> {
-        Ok(self.back.as_mut().ok_or("this system has no servers below it")?)
+        Ok(self
+            .back
+            .as_mut()
+            .ok_or("this system has no servers below it")?)
     }
 
     /// Lines of the nodes' logs that tell of a panic.
     pub(crate) fn panics(&self) -> Vec<String> {
-        let files = std::fs::read_dir(&self.logs).into_iter().flatten().flatten();
+        let files = std::fs::read_dir(&self.logs)
+            .into_iter()
+            .flatten()
+            .flatten();
         let mut panics = Vec::new();
         for file in files {
             let text = std::fs::read(file.path()).unwrap_or_default();
@@ -163,7 +169,9 @@ impl System {
     /// Resident memory of each node, in MiB.
     pub(crate) fn memory(&self) -> Vec<(String, u64)> {
         let nodes = self.gateways.iter().chain(&self.writers);
-        nodes.map(|node| (node.name().to_owned(), node.memory_mib())).collect()
+        nodes
+            .map(|node| (node.name().to_owned(), node.memory_mib()))
+            .collect()
     }
 }
 

@@ -50,7 +50,8 @@ impl Node {
         use std::os::unix::process::CommandExt;
         // Nothing of our own environment sets it up.
         let inherited = std::env::vars_os().filter(|(key, _)| {
-            key.to_str().is_none_or(|key| !key.starts_with("DARDA_") || key == "DARDA_LOG")
+            key.to_str()
+                .is_none_or(|key| !key.starts_with("DARDA_") || key == "DARDA_LOG")
         });
         let said = log.with_extension("said");
         let mut child = Command::new(binary)
@@ -78,12 +79,18 @@ impl Node {
         let address = loop {
             let mut text = String::new();
             File::open(&said)?.read_to_string(&mut text)?;
-            let line = text.lines().find_map(|line| line.strip_prefix("listening on http://"));
+            let line = text
+                .lines()
+                .find_map(|line| line.strip_prefix("listening on http://"));
             if let Some(address) = line {
                 break address.parse()?;
             }
             if let Some(status) = child.try_wait()? {
-                return Err(format!("{name} ended at its start with {status}: see {}", log.display()).into());
+                return Err(format!(
+                    "{name} ended at its start with {status}: see {}",
+                    log.display()
+                )
+                .into());
             }
             if began.elapsed() > START {
                 return Err(format!("{name} does not listen: see {}", log.display()).into());
