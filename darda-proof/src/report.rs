@@ -104,12 +104,12 @@ impl fmt::Display for Report {
         } = self.whole;
         let slowest = self.stages.iter().map(|stage| stage.whole);
         let slowest = slowest.max().flatten().unwrap_or_default();
-        write!(
+        writeln!(
             f,
             "  in all: {sends} sends, {acked} acked, {retry} refused with retry, {refused} for good, \
              {abandoned} cut off, {} not tried; longest without an ack {:.2} s; whole again after {:.2} s \
              at most; {connects} connects, {most_connects} in the busiest second; {withdrawn} withdrawals \
-             told\n",
+             told",
             self.skipped,
             self.whole.longest_without_ack.as_secs_f64(),
             slowest.as_secs_f64(),

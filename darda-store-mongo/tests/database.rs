@@ -1,5 +1,12 @@
 //! What the contract's cases cannot see: documents, indexes, plans, and what was left half done.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "it speaks for tests"
+)]
+
 mod support;
 
 use std::sync::Arc;

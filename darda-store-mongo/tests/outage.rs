@@ -1,5 +1,12 @@
 //! A database that dies, hangs, or is not there yet.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "it speaks for tests"
+)]
+
 mod support;
 
 use std::sync::Arc;

@@ -1,5 +1,12 @@
 //! TLS to a server whose certificate no public authority has signed.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "it speaks for tests"
+)]
+
 mod support;
 
 use std::io::Write;

@@ -1,6 +1,7 @@
 //! Everything at once, drawn from the seed: several disturbances overlap.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::time::Duration;
 
 use darda_backends::Passage;
@@ -155,7 +156,7 @@ async fn break_parts(run: &mut Run, time: Duration) -> Result<usize> {
         }
         if now >= next {
             let fault = Fault::draw(&mut run.rng);
-            if !broken.contains_key(&fault.holds()) {
+            if let Entry::Vacant(free) = broken.entry(fault.holds()) {
                 let seconds = began.elapsed().as_secs_f64();
                 let length = Duration::from_millis(run.rng.u64(500..8_000));
                 say(&format!(
@@ -165,7 +166,7 @@ async fn break_parts(run: &mut Run, time: Duration) -> Result<usize> {
                 break_it(run, fault)
                     .await
                     .map_err(|error| format!("{fault:?}: {error}"))?;
-                broken.insert(fault.holds(), (fault, Instant::now() + length));
+                free.insert((fault, Instant::now() + length));
                 count += 1;
                 // Now and then several at once, else time to breathe.
                 let pause = if run.rng.u32(..3) == 0 {
