@@ -17,12 +17,16 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 SEEDS ?= 1000
 SECONDS ?= 600
 BENCH ?= all
+SCENARIOS ?= all
+MINUTES ?= 30
+
+SERVER := $(abspath $(TARGET))/release/darda-server
 
 # Runs a command with RabbitMQ, Redis and a MongoDB-protocol database.
 WITH_BACKENDS := $(TARGET)/debug/darda-backends
 
-.PHONY: help run run-real test check simulate bench fuzz backends \
-	test-rust test-examples test-browser test-bench release-server release-sim
+.PHONY: help run run-real test check simulate prove prove-cluster soak bench fuzz backends \
+	test-rust test-examples test-browser test-bench release-server release-sim release-proof
 
 help: ## List the commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -31,9 +35,9 @@ run: ## Build and start the server with in-memory ports; open the address that i
 	cargo run --locked -p darda-server
 
 run-real: backends release-server ## Two gateways and a writer on RabbitMQ, Redis and a MongoDB-protocol database
-	DARDA_SERVER=$(abspath $(TARGET))/release/darda-server $(WITH_BACKENDS) scripts/run-real.sh
+	DARDA_SERVER=$(SERVER) $(WITH_BACKENDS) scripts/run-real.sh
 
-test: check test-rust test-examples simulate test-browser test-bench ## Everything that can fail
+test: check test-rust test-examples simulate test-browser test-bench prove ## Everything that can fail
 
 check: ## Format, lints, licences, docs, dependency rules, minimum Rust version, snapshots
 	scripts/check.sh
@@ -41,7 +45,16 @@ check: ## Format, lints, licences, docs, dependency rules, minimum Rust version,
 simulate: release-sim ## The simulation; SEEDS=1000 seeds
 	$(TARGET)/release/darda-sim --seeds $(SEEDS)
 
-bench: backends release-server ## The benchmarks, about ten minutes; BENCH=fanout for one of idle, fanout, direct, storm
+prove: backends release-server release-proof ## Real servers killed under load, and the promises judged; SCENARIOS=all
+	DARDA_SERVER=$(SERVER) $(TARGET)/release/darda-proof $(SCENARIOS)
+
+prove-cluster: SCENARIOS = rabbit-cluster
+prove-cluster: prove ## The same, where the leader of three RabbitMQ nodes is killed
+
+soak: SCENARIOS = soak --minutes $(MINUTES)
+soak: prove ## The same, all at once, for MINUTES=30 minutes
+
+bench: backends release-server ## The benchmarks, about 25 minutes; BENCH=fanout for one of them
 	$(WITH_BACKENDS) $(TARGET)/release/darda-bench $(BENCH)
 
 fuzz: ## Each fuzz target for SECONDS=600 seconds; needs a nightly Rust
@@ -58,7 +71,7 @@ test-examples:
 	scripts/examples.sh
 
 test-browser: release-server
-	DARDA_SERVER=$(abspath $(TARGET))/release/darda-server scripts/browser.sh
+	DARDA_SERVER=$(SERVER) scripts/browser.sh
 
 # The benchmarks at a size that shows only that they run and that nothing is lost.
 test-bench: backends release-server
@@ -67,7 +80,10 @@ test-bench: backends release-server
 release-server:
 	cargo build --locked --release -p darda-server -p darda-bench
 
-# By itself: built together, the server would get the paused time and the faults that only the
+# By themselves: built together, the server would get the paused time and the faults that only the
 # simulation asks for.
 release-sim:
 	cargo build --locked --release -p darda-sim
+
+release-proof:
+	cargo build --locked --release -p darda-proof

@@ -203,5 +203,139 @@ fn about(history: &History, how: &str) -> Vec<String> {
 }
 
 #[cfg(test)]
-#[path = "doctored.rs"]
-mod tests;
+mod tests {
+    use darda_core::model::{Body, Epoch, Message};
+    use darda_core::model::{ClientId, ConversationId, Entry, Members, Position, UserId};
+    use darda_sim::history::{Log, Shown};
+
+    use super::*;
+
+    fn user(name: &str) -> UserId {
+        UserId::new(name).unwrap()
+    }
+
+    fn conversation() -> ConversationId {
+        ConversationId::direct(&user("alice"), &user("bob"))
+    }
+
+    fn id(name: &str) -> EntryId {
+        EntryId::derive(
+            conversation(),
+            &user("alice"),
+            &ClientId::new(name).unwrap(),
+        )
+    }
+
+    fn entry(name: &str, at: u64) -> Entry {
+        Entry {
+            conversation: conversation(),
+            position: Position(at),
+            prev: None,
+            epoch: Epoch::default(),
+            id: id(name),
+            sender: user("alice"),
+            client_id: ClientId::new(name).unwrap(),
+            body: Body::Message(Message::text(name)),
+            incarnation: 0,
+            relocated: false,
+        }
+    }
+
+    /// Alice sends "1" at one second and "2" at four, and is acknowledged half a second later; bob is
+    /// shown both.
+    fn history() -> History {
+        let mut history = History::default();
+        for (call, name, at) in [(1, "1", 1_000_000), (2, "2", 4_000_000)] {
+            let request = Request::Send {
+                conversation: conversation(),
+                client_id: ClientId::new(name).unwrap(),
+                id: id(name),
+                resend: false,
+                change: None,
+            };
+            let what = What::Asked {
+                call,
+                session: 1,
+                request,
+            };
+            history.records.push(Record { at, what });
+            let reply = Reply::Acked {
+                position: Position(at),
+                prev: None,
+                repeat: false,
+            };
+            let what = What::Answered { call, reply };
+            let at = at + 500_000;
+            history.records.push(Record { at, what });
+        }
+        history.outcome.logs.push(Log {
+            conversation: conversation(),
+            entries: vec![entry("1", 1_000_000), entry("2", 4_000_000)],
+            members: Some(Members::direct(&user("alice"), &user("bob"))),
+            marks: Vec::new(),
+        });
+        history.outcome.reads.push(Shown {
+            user: user("bob"),
+            device: 2,
+            conversation: conversation(),
+            entries: vec![
+                (Position(1_000_000), id("1")),
+                (Position(4_000_000), id("2")),
+            ],
+        });
+        history
+    }
+
+    #[test]
+    fn a_history_as_it_should_be_breaks_nothing() {
+        let verdict = judge(&history());
+        assert_eq!((verdict.acked, verdict.stored), (2, 2));
+        assert_eq!((verdict.lost, verdict.doubled), (0, 0));
+        assert!(verdict.violations.is_empty(), "{:?}", verdict.violations);
+    }
+
+    #[test]
+    fn an_acknowledged_entry_that_is_not_stored_is_lost_and_told_with_its_history() {
+        let mut history = history();
+        history.outcome.logs[0].entries.remove(0);
+        let verdict = judge(&history);
+        assert_eq!(verdict.lost, 1);
+        let told = tell(&history, &verdict.violations);
+        assert!(told.contains("BROKEN"), "{told}");
+        assert!(told.contains("1.000 s Asked"), "{told}");
+        assert!(told.contains("1.500 s Answered"), "{told}");
+    }
+
+    #[test]
+    fn an_entry_stored_twice_is_doubled() {
+        let mut history = history();
+        history.outcome.logs[0].entries.push(entry("1", 5_000_000));
+        let verdict = judge(&history);
+        assert_eq!(verdict.doubled, 1);
+        assert!(!verdict.violations.is_empty());
+    }
+
+    #[test]
+    fn an_entry_shown_twice_is_doubled() {
+        let mut history = history();
+        let again = (Position(5_000_000), id("1"));
+        history.outcome.reads[0].entries.push(again);
+        assert_eq!(judge(&history).doubled, 1);
+    }
+
+    #[test]
+    fn the_longest_time_without_an_acknowledgement_reaches_to_the_end() {
+        let records = history().records;
+        let all = Figures::of(&records, 0, 20_000_000);
+        assert_eq!((all.sends, all.acked), (2, 2));
+        assert_eq!(all.longest_without_ack, Duration::from_micros(15_500_000));
+        let early = Figures::of(&records, 0, 4_600_000);
+        assert_eq!(early.longest_without_ack, Duration::from_secs(3));
+    }
+
+    #[test]
+    fn what_lies_outside_of_a_stage_is_not_counted() {
+        let figures = Figures::of(&history().records, 0, 3_000_000);
+        assert_eq!((figures.sends, figures.acked), (1, 1));
+    }
+}
