@@ -19,6 +19,8 @@ pub(crate) struct Figures {
     /// Attempts at a send, repeats included.
     pub(crate) sends: usize,
     pub(crate) acked: usize,
+    /// Longest time in which nothing was acknowledged that had not been before.
+    pub(crate) longest_without_ack: Duration,
     /// Refused with `retry_after_ms`.
     pub(crate) retry: usize,
     /// Refused for good.
@@ -26,7 +28,6 @@ pub(crate) struct Figures {
     /// Without an answer when the connection went.
     pub(crate) abandoned: usize,
     pub(crate) sessions_lost: usize,
-    pub(crate) longest_without_ack: Duration,
     /// Connects in the busiest second.
     pub(crate) most_connects: usize,
     pub(crate) connects: usize,
@@ -38,7 +39,7 @@ impl Figures {
     /// Counts what lies between two times of a history, in microseconds.
     pub(crate) fn of(records: &[Record], from: u64, to: u64) -> Self {
         let mut figures = Self::default();
-        let mut sends = BTreeSet::new();
+        let (mut sends, mut known) = (BTreeMap::new(), BTreeSet::new());
         let mut last = from;
         let mut seconds: BTreeMap<u64, usize> = BTreeMap::new();
         for record in records {
@@ -46,25 +47,35 @@ impl Figures {
             match &record.what {
                 What::Asked {
                     call,
-                    request: Request::Send { .. },
+                    request: Request::Send { id, .. },
                     ..
                 } => {
-                    sends.insert(*call);
+                    sends.insert(*call, *id);
                     figures.sends += usize::from(inside);
                 }
-                What::Answered { call, reply } if inside && sends.contains(call) => match reply {
-                    Reply::Acked { .. } => {
-                        figures.acked += 1;
-                        figures.longest_without_ack = figures
-                            .longest_without_ack
-                            .max(Duration::from_micros(record.at - last));
+                What::Answered { call, reply } => {
+                    let Some(id) = sends.get(call) else {
+                        continue;
+                    };
+                    let acked = matches!(reply, Reply::Acked { .. });
+                    // A repeat of what is kept is answered while nothing new can be.
+                    let first = acked && known.insert(*id);
+                    if !inside {
+                        continue;
+                    }
+                    if first {
+                        let pause = Duration::from_micros(record.at - last);
+                        figures.longest_without_ack = figures.longest_without_ack.max(pause);
                         last = record.at;
                     }
-                    Reply::Failed { transient, .. } if *transient => figures.retry += 1,
-                    Reply::Failed { .. } => figures.refused += 1,
-                    Reply::Abandoned => figures.abandoned += 1,
-                    Reply::Done | Reply::Hung => {}
-                },
+                    match reply {
+                        Reply::Acked { .. } => figures.acked += 1,
+                        Reply::Failed { transient, .. } if *transient => figures.retry += 1,
+                        Reply::Failed { .. } => figures.refused += 1,
+                        Reply::Abandoned => figures.abandoned += 1,
+                        Reply::Done | Reply::Hung => {}
+                    }
+                }
                 What::Closed { .. } if inside => figures.sessions_lost += 1,
                 What::Connected { .. } if inside => {
                     figures.connects += 1;
@@ -331,6 +342,20 @@ mod tests {
         assert_eq!(all.longest_without_ack, Duration::from_micros(15_500_000));
         let early = Figures::of(&records, 0, 4_600_000);
         assert_eq!(early.longest_without_ack, Duration::from_secs(3));
+    }
+
+    #[test]
+    fn a_repeat_that_is_acknowledged_again_ends_no_time_without_acknowledgements() {
+        let mut records = history().records;
+        let again = Record {
+            at: 10_000_000,
+            ..records[1].clone()
+        };
+        records.push(again);
+        let figures = Figures::of(&records, 0, 20_000_000);
+        assert_eq!(figures.acked, 3);
+        let pause = Duration::from_micros(15_500_000);
+        assert_eq!(figures.longest_without_ack, pause);
     }
 
     #[test]

@@ -283,7 +283,7 @@ impl Run {
 
     async fn members(&mut self) -> Result<BTreeMap<ConversationId, BTreeSet<UserId>>> {
         let mut http = loop {
-            if let Some(door) = self.system.doors.pick(&mut self.rng) {
+            if let Some(door) = self.system.doors.pick(&mut self.rng, None) {
                 let http = Http::to(door);
                 if http.is_there().await {
                     break http;

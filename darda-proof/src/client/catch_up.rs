@@ -235,12 +235,19 @@ impl State {
         };
         match attached.gap {
             None => self.read(&reading, &attached.entries, Via::Attach, true),
-            Some(Gap { after, before }) => self.page(Reading {
-                after,
-                before,
-                beyond: attached.entries,
-                ..reading
-            }),
+            Some(Gap { after, before }) => {
+                // What stands before the gap follows the cursor; the rest waits for what lies between.
+                let first = |entry: &Entry| entry.position <= after;
+                let (first, beyond) = attached.entries.into_iter().partition(first);
+                let first: Vec<_> = first;
+                self.read(&reading, &first, Via::Attach, false);
+                self.page(Reading {
+                    after,
+                    before,
+                    beyond,
+                    ..reading
+                });
+            }
         }
     }
 

@@ -24,12 +24,12 @@ type Socket = WebSocketStream<TcpStream>;
 
 /// Lives for ever: session after session.
 pub(crate) async fn live(client: Arc<Client>) {
-    let mut failures = 0;
+    let (mut failures, mut dead) = (0, None);
     loop {
         // Between two sessions, and before a failed one is tried again.
         let wait = backoff(failures, &mut client.state.lock().rng);
         sleep(wait).await;
-        let door = client.doors.pick(&mut client.state.lock().rng);
+        let door = client.doors.pick(&mut client.state.lock().rng, dead);
         let connected = match door {
             Some(door) => timeout(CONNECT, connect(&client, door))
                 .await
@@ -39,9 +39,10 @@ pub(crate) async fn live(client: Arc<Client>) {
         };
         let Some(socket) = connected else {
             failures += 1;
+            dead = door;
             continue;
         };
-        failures = 0;
+        (failures, dead) = (0, None);
         carry(&client, socket).await;
         client.state.lock().disconnected();
     }

@@ -18,13 +18,18 @@ impl Doors {
         self.0.lock().retain(|other| *other != door);
     }
 
-    /// From now on these and no others.
+    /// From now on this and no other.
     pub(crate) fn only(&self, door: SocketAddr) {
         *self.0.lock() = vec![door];
     }
 
-    pub(crate) fn pick(&self, rng: &mut Rng) -> Option<SocketAddr> {
+    /// One of the open doors, if possible not the one at which nobody answered.
+    pub(crate) fn pick(&self, rng: &mut Rng, dead: Option<SocketAddr>) -> Option<SocketAddr> {
         let doors = self.0.lock();
-        doors.get(rng.usize(..doors.len().max(1))).copied()
+        let others: Vec<_> = doors.iter().filter(|door| Some(**door) != dead).collect();
+        if others.is_empty() {
+            return doors.first().copied();
+        }
+        Some(*others[rng.usize(..others.len())])
     }
 }
