@@ -1,6 +1,5 @@
-//! Attach, history, resume, and the list of conversations.
+//! Attach, history, resume.
 
-use std::cmp::Reverse;
 use std::sync::Arc;
 
 use futures::StreamExt;
@@ -10,15 +9,13 @@ use tokio::time::Instant;
 use super::node::Node;
 use super::reading::{Reading, visible_from};
 use super::registered::SessionCore;
-use super::surface::{Attached, CatchUp, ConversationSummary, Page, Unread};
+use super::surface::{Attached, CatchUp, Page};
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::limits::{
-    DEFAULT_PAGE, MAX_LIST_PAGE, MAX_PAGE, MAX_RESUME, MAX_RESUME_ENTRIES, MAX_UNREAD,
-};
-use crate::model::{ConversationId, ConversationKind, Position};
-use crate::ports::{Head, Membership, Range};
+use crate::model::limits::{DEFAULT_PAGE, MAX_PAGE, MAX_RESUME, MAX_RESUME_ENTRIES};
+use crate::model::{ConversationId, Position};
+use crate::ports::Range;
 
-/// Conversations of a resume or a list that are read at once.
+/// Conversations of a resume that are read at once.
 const READ_AT_ONCE: usize = 16;
 
 impl Node {
@@ -164,139 +161,6 @@ impl Node {
             }),
         }
     }
-
-    pub(crate) async fn conversations(
-        self: &Arc<Self>,
-        session: &SessionCore,
-        before: Option<Position>,
-        limit: usize,
-    ) -> Result<Vec<ConversationSummary>> {
-        if limit == 0 {
-            return Err(Error::new(
-                ErrorKind::Invalid,
-                "a page holds at least one conversation",
-            ));
-        }
-        let memberships = self.ports.store.memberships(session.user.clone()).await?;
-        let mut known = self.with_heads(memberships).await;
-        known.retain(|(membership, head)| {
-            before.is_none_or(|before| sort_key(membership, head.as_ref()) < before)
-        });
-        known.sort_by_key(|(membership, head)| {
-            (
-                Reverse(sort_key(membership, head.as_ref())),
-                membership.conversation,
-            )
-        });
-        known.truncate(limit.min(MAX_LIST_PAGE));
-        let summaries = known
-            .into_iter()
-            .map(|(membership, head)| self.summary(session, membership, head));
-        let mut reads = futures::stream::iter(summaries).buffered(READ_AT_ONCE);
-        let mut list = Vec::new();
-        while let Some(summary) = reads.next().await {
-            list.push(summary?);
-        }
-        Ok(list)
-    }
-
-    /// Memberships with the newest of both heads: the writer's and the cache's.
-    pub(crate) async fn with_heads(
-        &self,
-        memberships: Vec<Membership>,
-    ) -> Vec<(Membership, Option<Head>)> {
-        let ids = memberships
-            .iter()
-            .map(|membership| membership.conversation)
-            .collect();
-        let cached = self.ports.cache.heads(ids).await;
-        let cached = cached.unwrap_or_else(|_| vec![None; memberships.len()]);
-        let newest = |(membership, cached): (Membership, Option<Head>)| {
-            let head = match (membership.head.clone(), cached) {
-                (Some(stored), Some(cached)) => Some(stored.max(cached)),
-                (stored, cached) => stored.or(cached),
-            };
-            (membership, head)
-        };
-        memberships.into_iter().zip(cached).map(newest).collect()
-    }
-
-    async fn summary(
-        self: &Arc<Self>,
-        session: &SessionCore,
-        membership: Membership,
-        head: Option<Head>,
-    ) -> Result<ConversationSummary> {
-        let conversation = membership.conversation;
-        let position = head.as_ref().map(|head| head.position);
-        let seen = membership.marks.seen;
-        let unread = match position {
-            Some(position) if position > seen => {
-                match session.unread(conversation, position, seen) {
-                    Some(unread) => unread,
-                    None => match self.count_unread(session, conversation, seen).await {
-                        // The list comes without exact numbers rather than not at all.
-                        Err(error)
-                            if error.is_transient() || error.kind() == ErrorKind::NotFound =>
-                        {
-                            Unread {
-                                count: 0,
-                                more: true,
-                            }
-                        }
-                        unread => {
-                            let unread = unread?;
-                            session.remember_unread(conversation, position, seen, unread);
-                            unread
-                        }
-                    },
-                }
-            }
-            _ => Unread::default(),
-        };
-        // What was appended under a later membership may be hidden from the user.
-        let last_message = head.and_then(|head| head.last_message).filter(|entry| {
-            entry.position >= membership.member.visible_from
-                && (membership.kind == ConversationKind::Direct || entry.epoch <= membership.epoch)
-        });
-        Ok(ConversationSummary {
-            conversation,
-            kind: membership.kind,
-            title: membership.title,
-            peer: membership.peer,
-            role: membership.member.role,
-            head: position,
-            last_message,
-            marks: membership.marks,
-            unread,
-        })
-    }
-
-    async fn count_unread(
-        self: &Arc<Self>,
-        session: &SessionCore,
-        conversation: ConversationId,
-        seen: Position,
-    ) -> Result<Unread> {
-        let range = Range::After(seen);
-        let reading = self
-            .read(conversation, &session.user, range, MAX_UNREAD)
-            .await?;
-        let others = reading.entries.iter();
-        let count = others
-            .filter(|entry| entry.body.is_message() && entry.sender != session.user)
-            .count();
-        let more = reading.more || reading.missing.is_some();
-        Ok(Unread {
-            count: u32::try_from(count).unwrap_or(u32::MAX),
-            more,
-        })
-    }
-}
-
-/// Where a conversation stands in the list: at its newest entry, or where its membership began.
-fn sort_key(membership: &Membership, head: Option<&Head>) -> Position {
-    head.map_or(Position(membership.epoch.0), |head| head.position)
 }
 
 fn attached(cursor: Option<Position>, reading: Reading) -> Attached {

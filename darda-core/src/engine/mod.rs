@@ -7,7 +7,7 @@
 //! | `send`, `changes` | entries and membership changes on their way in |
 //! | `handover`, `publish` | batches to the broker: durable, and live |
 //! | `live`, `hub`, `queue` | events on their way to sessions |
-//! | `log`, `reading` | attach, history, resume, the list of conversations |
+//! | `log`, `reading`, `list` | attach, history, resume; the list of conversations |
 //! | `members` | who may see what |
 //! | `writer`, `relocation`, `reaper` | entries on their way to the store |
 //! | `receipts`, `pulse`, `registrar` | marks; heads and leases; sessions in the registry |
@@ -16,6 +16,7 @@ mod changes;
 mod chat;
 mod handover;
 mod hub;
+mod list;
 mod live;
 mod log;
 mod members;

@@ -236,8 +236,8 @@ impl Session {
     }
 
     /// The user's conversations by their newest entry, newest first, at most `limit`, cut to
-    /// [`MAX_LIST_PAGE`](crate::model::limits::MAX_LIST_PAGE). `before` gives those whose head is
-    /// older.
+    /// [`MAX_LIST_PAGE`](crate::model::limits::MAX_LIST_PAGE), and those with the same head as the
+    /// last of them. `before` gives those whose head is older.
     ///
     /// # Errors
     /// `Invalid` for a limit of 0; transient ones.

@@ -77,7 +77,7 @@ impl State {
         };
         found.extend(page.iter().map(|summary| summary.conversation));
         let before = page.last().and_then(|summary| summary.head);
-        if page.len() == LIST_PAGE && before.is_some() {
+        if page.len() >= LIST_PAGE && before.is_some() {
             return self.list_page(found, before);
         }
         let found: BTreeSet<_> = found.into_iter().collect();
