@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::StreamExt;
+use futures::{StreamExt, stream};
 
 use super::node::{Backoff, Node};
 use crate::error::Result;
@@ -13,6 +13,8 @@ use crate::ports::{Delivery, EventBody, Head, Inserted, Settled, Verdict};
 
 /// Attempts at giving verdicts before the stream is given up.
 const SETTLE_ATTEMPTS: usize = 3;
+/// Conversations of a batch of which entries are moved at a time.
+const MOVES_AT_ONCE: usize = 32;
 /// After a batch of which something could not be stored.
 const AGAIN_PAUSE: Duration = Duration::from_millis(200);
 
@@ -95,6 +97,19 @@ async fn write(node: &Arc<Node>, deliveries: Vec<Delivery>) -> bool {
     false
 }
 
+/// What is left to do about an entry that does not simply stand where it was appended.
+#[derive(Debug, Clone, Copy)]
+enum Left {
+    /// It is a change of members that another one came before.
+    Refused,
+    /// Its id is stored at another position.
+    Overtaken { stands: Position },
+    /// Another entry has its position.
+    Taken,
+    /// It is stored, and the cache has forgotten it.
+    Forgotten,
+}
+
 /// Deliveries and their verdicts, `Again` until something else is known.
 struct Batch<'a> {
     node: &'a Arc<Node>,
@@ -122,7 +137,7 @@ impl Batch<'_> {
     }
 
     async fn process(&mut self) {
-        let mut insert = Vec::new();
+        let (mut insert, mut left) = (Vec::new(), Vec::new());
         for at in 0..self.deliveries.len() {
             let entry = self.entry(at);
             if !matches!(entry.body, Body::Members { .. }) {
@@ -131,17 +146,13 @@ impl Batch<'_> {
             }
             match self.node.bounded(self.node.commit_change(&entry)).await {
                 Ok(true) => insert.push(at),
-                Ok(false) => {
-                    let outcome = self.node.bounded(self.node.take_back(&entry, None)).await;
-                    self.judge(at, outcome);
-                }
+                Ok(false) => left.push((at, Left::Refused)),
                 Err(error) => self.judge(at, Err(error)),
             }
         }
         let (stored, inserted) = self.insert(insert).await;
         let mut settle = Vec::new();
         for (at, inserted) in stored.into_iter().zip(inserted) {
-            let entry = self.entry(at);
             match inserted {
                 Inserted::New => {
                     self.node.instruments.written.increment(1);
@@ -151,17 +162,38 @@ impl Batch<'_> {
                     self.node.instruments.writer_repeats.increment(1);
                     settle.push(at);
                 }
-                Inserted::Duplicate { stands } => {
-                    let outcome = self.node.bounded(self.node.overtaken(&entry, stands)).await;
-                    self.judge(at, outcome);
-                }
-                Inserted::Taken => {
-                    let outcome = self.node.bounded(self.node.move_unstored(&entry)).await;
-                    self.judge(at, outcome);
-                }
+                Inserted::Duplicate { stands } => left.push((at, Left::Overtaken { stands })),
+                Inserted::Taken => left.push((at, Left::Taken)),
             }
         }
-        self.settle(settle).await;
+        left.extend(self.settle(settle).await);
+        self.deal_with(left).await;
+    }
+
+    /// Does what is left to do: in several conversations at a time, since each entry costs some round
+    /// trips and a cache that lost its memory leaves many; in each one after another, so that its
+    /// entries keep their order.
+    async fn deal_with(&mut self, left: Vec<(usize, Left)>) {
+        let mut conversations: BTreeMap<ConversationId, Vec<_>> = BTreeMap::new();
+        for (at, left) in left {
+            let entry = self.entry(at);
+            let one = conversations.entry(entry.conversation).or_default();
+            one.push((at, entry, left));
+        }
+        let node = self.node;
+        let work = conversations.into_values().map(|one| async move {
+            let mut outcomes = Vec::with_capacity(one.len());
+            for (at, entry, left) in one {
+                outcomes.push((at, node.bounded(node.deal_with(&entry, left)).await));
+            }
+            outcomes
+        });
+        let mut work = stream::iter(work).buffer_unordered(MOVES_AT_ONCE);
+        while let Some(outcomes) = work.next().await {
+            for (at, outcome) in outcomes {
+                self.judge(at, outcome);
+            }
+        }
     }
 
     /// Stores entries. Returns those that the store judged, with its judgements.
@@ -200,43 +232,46 @@ impl Batch<'_> {
         (stored, judged)
     }
 
-    /// Takes stored entries out of the outbox and moves heads on.
-    async fn settle(&mut self, at: Vec<usize>) {
+    /// Takes stored entries out of the outbox and moves heads on. Returns what is left to do.
+    async fn settle(&mut self, at: Vec<usize>) -> Vec<(usize, Left)> {
         if at.is_empty() {
-            return;
+            return Vec::new();
         }
         let entries: Vec<_> = at.iter().map(|at| self.entry(*at)).collect();
-        if let Err(error) = self.node.bounded(self.node.move_heads(&entries)).await {
-            tracing::debug!(%error, "heads not written");
-            return at
-                .into_iter()
-                .for_each(|at| self.judge(at, Err(error.clone())));
-        }
-        match self
-            .node
-            .bounded(self.node.ports.cache.settle(entries))
-            .await
-        {
+        let settled = async {
+            self.node.move_heads(&entries).await?;
+            self.node.ports.cache.settle(entries).await
+        };
+        let mut left = Vec::new();
+        match self.node.bounded(settled).await {
             Ok(settled) => {
                 for (at, settled) in at.into_iter().zip(settled) {
-                    let outcome = match settled {
-                        Settled::Cleared | Settled::Known => Ok(()),
-                        Settled::Lost => {
-                            let entry = self.entry(at);
-                            self.node.bounded(self.node.move_on(&entry)).await
-                        }
-                    };
-                    self.judge(at, outcome);
+                    match settled {
+                        Settled::Cleared | Settled::Known => self.judge(at, Ok(())),
+                        Settled::Lost => left.push((at, Left::Forgotten)),
+                    }
                 }
             }
-            Err(error) => at
-                .into_iter()
-                .for_each(|at| self.judge(at, Err(error.clone()))),
+            Err(error) => {
+                tracing::debug!(%error, "stored entries are not settled");
+                at.into_iter()
+                    .for_each(|at| self.judge(at, Err(error.clone())));
+            }
         }
+        left
     }
 }
 
 impl Node {
+    async fn deal_with(self: &Arc<Self>, entry: &Arc<Entry>, left: Left) -> Result<()> {
+        match left {
+            Left::Refused => self.take_back(entry, None).await,
+            Left::Overtaken { stands } => self.overtaken(entry, stands).await,
+            Left::Taken => self.move_unstored(entry).await,
+            Left::Forgotten => self.move_on(entry).await,
+        }
+    }
+
     pub(crate) async fn move_heads(&self, entries: &[Arc<Entry>]) -> Result<()> {
         let mut heads: BTreeMap<ConversationId, Head> = BTreeMap::new();
         for entry in entries {
