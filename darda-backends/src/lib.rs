@@ -32,6 +32,7 @@ mod redis_cluster;
 mod root;
 mod sentinel;
 mod shared;
+mod watcher;
 
 pub use certificates::Certificates;
 pub use mongo::{Mongo, MongoOptions};
@@ -42,6 +43,7 @@ pub use redis::{Redis, RedisOptions};
 pub use redis_cluster::RedisCluster;
 pub use sentinel::Sentinel;
 pub use shared::{Shared, Urls};
+pub use watcher::Watcher;
 
 /// Why a server does not run.
 #[derive(Debug, thiserror::Error)]

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::net::TcpStream;
 
-use crate::{Result, StartError};
+use crate::{Result, StartError, Watcher};
 
 /// How long a server may take to come up.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -21,8 +21,7 @@ const POLL: Duration = Duration::from_millis(20);
 pub struct Process {
     name: &'static str,
     child: Child,
-    /// Kills the group when this process ends without doing it.
-    watcher: Child,
+    _watcher: Watcher,
     log: PathBuf,
 }
 
@@ -38,19 +37,11 @@ impl Process {
             .process_group(0)
             .spawn()
             .map_err(|error| StartError::Failed(format!("{name}: {error}")))?;
-        // Its input ends when we end, however that happens.
-        let watcher = Command::new("sh")
-            .args(["-c", "cat; kill -s KILL -- \"-$0\""])
-            .arg(child.id().to_string())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .process_group(0)
-            .spawn()?;
+        let watcher = Watcher::over(&child)?;
         Ok(Self {
             name,
             child,
-            watcher,
+            _watcher: watcher,
             log: log.to_owned(),
         })
     }
@@ -194,7 +185,5 @@ impl Drop for Process {
     fn drop(&mut self) {
         self.signal(Signal::KILL);
         let _ = self.child.wait();
-        let _ = self.watcher.kill();
-        let _ = self.watcher.wait();
     }
 }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
+use darda_backends::Watcher;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::time::{Instant, sleep};
 
@@ -21,8 +22,7 @@ const POLL: Duration = Duration::from_millis(20);
 pub(crate) struct Node {
     name: String,
     child: Child,
-    /// Kills the node when this process ends without doing it.
-    watcher: Child,
+    _watcher: Watcher,
     address: SocketAddr,
 }
 
@@ -67,14 +67,7 @@ impl Node {
             .process_group(0)
             .spawn()
             .map_err(|error| format!("{}: {error}", binary.display()))?;
-        let watcher = Command::new("sh")
-            .args(["-c", "cat; kill -KILL -- \"-$0\""])
-            .arg(child.id().to_string())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .process_group(0)
-            .spawn()?;
+        let watcher = Watcher::over(&child)?;
         let began = Instant::now();
         let address = loop {
             let mut text = String::new();
@@ -100,7 +93,7 @@ impl Node {
         Ok(Self {
             name: name.to_owned(),
             child,
-            watcher,
+            _watcher: watcher,
             address,
         })
     }
@@ -156,7 +149,5 @@ impl Drop for Node {
         // It may have ended before; there is nobody left to tell.
         let _ = self.child.kill();
         let _ = self.child.wait();
-        let _ = self.watcher.kill();
-        let _ = self.watcher.wait();
     }
 }
