@@ -12,7 +12,11 @@ use darda_core::{ErrorKind, Result};
 use support::{Logged, kind, log, persist, quick, send};
 
 async fn sent(redis: &Redis, tls: Tls) -> Result<()> {
-    let ports = RedisPorts::connect(quick(&redis.url()).with_tls(tls)).await?;
+    sent_to(&redis.url(), tls).await
+}
+
+async fn sent_to(url: &str, tls: Tls) -> Result<()> {
+    let ports = RedisPorts::connect(quick(url).with_tls(tls)).await?;
     send(&*ports.cache(), log("log"), "1").await.map(drop)
 }
 
@@ -41,15 +45,32 @@ async fn an_authority_of_a_file_is_believed() {
 }
 
 #[tokio::test]
-async fn without_verification_anybody_is_believed_with_a_warning() {
+async fn without_verification_anybody_is_believed_with_a_warning_at_every_start() {
     let (logged, _guard) = Logged::listen();
     let Some(redis) = or_skip(Redis::start(RedisOptions::default().with_tls()).await) else {
         return;
     };
-    sent(&redis, Tls::default().without_verification())
-        .await
-        .unwrap();
-    assert!(logged.text().contains("not verified"), "{}", logged.text());
+    let config = quick(&redis.url()).with_tls(Tls::default().without_verification());
+    for start in 1..=2 {
+        let ports = RedisPorts::connect(config.clone()).await.unwrap();
+        ports.ping().await.unwrap();
+        let text = logged.text();
+        assert_eq!(text.matches("not verified").count(), start, "{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_name_that_the_certificate_does_not_bear_is_refused_unless_nothing_is_verified() {
+    let Some(redis) = or_skip(Redis::start(RedisOptions::default().with_tls()).await) else {
+        return;
+    };
+    let url = redis.url().replace("127.0.0.1", "localhost");
+    let tls = Tls::default().with_authorities(redis.certificates().unwrap().authority());
+    assert_eq!(
+        kind(sent_to(&url, tls.clone()).await),
+        ErrorKind::Unavailable
+    );
+    sent_to(&url, tls.without_verification()).await.unwrap();
 }
 
 #[tokio::test]

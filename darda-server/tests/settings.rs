@@ -167,6 +167,14 @@ fn a_port_stands_on_memory_or_on_the_server_that_it_names() {
     assert!(!store.tls.is_verified());
     assert_eq!(back_ends.registry, Some(Place::Memory));
     assert_eq!(read(&[]).unwrap().back_ends.registry, None);
+    let unverified = [
+        ("DARDA_BROKER", "amqps://mq.example.org/main"),
+        ("DARDA_BROKER_VERIFY", "off"),
+    ];
+    let Place::Server(broker) = read(&unverified).unwrap().back_ends.broker else {
+        panic!("the broker is a server")
+    };
+    assert!(!broker.tls.is_verified());
 }
 
 #[test]

@@ -23,7 +23,11 @@ use tokio::time::timeout;
 use tracing_subscriber::fmt::MakeWriter;
 
 fn config(mongo: &Mongo, tls: Tls) -> MongoConfig {
-    MongoConfig::new(mongo.url(), "darda_test")
+    config_of(&mongo.url(), tls)
+}
+
+fn config_of(url: &str, tls: Tls) -> MongoConfig {
+    MongoConfig::new(url, "darda_test")
         .with_tls(tls)
         .with_operation_timeout(Duration::from_secs(3))
 }
@@ -106,6 +110,18 @@ async fn a_server_is_believed_by_its_authority_or_not_at_all() {
         "{}",
         log.text()
     );
+}
+
+#[tokio::test]
+async fn a_name_that_the_certificate_does_not_bear_is_refused_unless_nothing_is_verified() {
+    let started = Mongo::start(MongoOptions::default().with_tls()).await;
+    let Some(mongo) = or_skip(started) else {
+        return;
+    };
+    let url = mongo.url().replace("127.0.0.1", "localhost");
+    let tls = Tls::default().with_authorities(mongo.certificates().unwrap().authority());
+    refused(config_of(&url, tls.clone())).await;
+    accepted(config_of(&url, tls.without_verification())).await;
 }
 
 #[tokio::test]

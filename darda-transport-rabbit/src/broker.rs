@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
-use darda_core::adapter::encode_entry;
+use darda_core::adapter::{Redacted, encode_entry};
 use darda_core::model::{Entry, NodeId};
 use darda_core::ports::{Broker, Delivery, DeliveryTag, LiveEvent, Publication, Route, Verdict};
 use darda_core::{ErrorKind, Result};
@@ -46,9 +46,18 @@ impl RabbitBroker {
     /// there. Must be called within a Tokio runtime.
     ///
     /// # Errors
-    /// `Invalid` if the URL or a certificate cannot be used.
+    /// `Invalid` if the URL or a certificate cannot be used, or if [`RabbitConfig::with_tls`] says
+    /// something that an `amqp://` URL has no use for.
     pub async fn connect(config: RabbitConfig) -> Result<Self> {
-        let dialer = Dialer::new(Arc::new(config))?;
+        let config = Arc::new(config);
+        let dialer = Dialer::new(config.clone())?;
+        if !config.tls.is_verified() {
+            tracing::warn!(
+                url = %Redacted(&config.url),
+                "rabbitmq's certificate is not verified: whoever sits between can read and change \
+                 everything"
+            );
+        }
         let stop = CancellationToken::new();
         Ok(Self {
             link: Link::start(dialer.clone(), stop.clone()),

@@ -41,7 +41,8 @@ impl RabbitConfig {
         }
     }
 
-    /// How connections are encrypted, if the URL says that they are.
+    /// How connections are encrypted and who is believed; `amqps://` only. Default: whom the
+    /// system's authorities vouch for.
     #[must_use]
     pub fn with_tls(mut self, tls: Tls) -> Self {
         self.tls = tls;

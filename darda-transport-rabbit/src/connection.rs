@@ -6,12 +6,14 @@ use std::time::Duration;
 use darda_core::adapter::{Redacted, Tls};
 use darda_core::{Error, ErrorKind, Result};
 use lapin::options::BasicQosOptions;
-use lapin::tcp::{OwnedIdentity, OwnedTLSConfig};
-use lapin::{Channel, ConnectionProperties, uri::AMQPUri};
+use lapin::tcp::{AsyncTcpStream, RustlsConnector};
+use lapin::uri::{AMQPScheme, AMQPUri};
+use lapin::{Channel, ConnectionProperties};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::RabbitConfig;
+use crate::encryption::{self, invalid};
 use crate::error::{from_driver, unavailable};
 use crate::topology::{self, Names};
 
@@ -30,7 +32,8 @@ pub(crate) struct Connection {
 #[derive(Clone)]
 pub(crate) struct Dialer {
     uri: AMQPUri,
-    tls: OwnedTLSConfig,
+    /// `None` where nothing is encrypted.
+    tls: Option<RustlsConnector>,
     config: Arc<RabbitConfig>,
     names: Names,
 }
@@ -52,9 +55,15 @@ impl Dialer {
         })?;
         let seconds = config.heartbeat.as_secs().clamp(1, u64::from(u16::MAX));
         uri.query.heartbeat = Some(seconds as u16);
+        let tls = match uri.scheme {
+            AMQPScheme::AMQPS => Some(encryption::connector(&config.tls)?),
+            AMQPScheme::AMQP if config.tls == Tls::default() => None,
+            // What is meant to protect and does nothing is an error.
+            AMQPScheme::AMQP => return Err(invalid("TLS is set up, but the URL is not amqps")),
+        };
         Ok(Self {
             uri,
-            tls: encryption(&config.tls)?,
+            tls,
             names: Names::new(&config),
             config,
         })
@@ -73,10 +82,22 @@ impl Dialer {
         let connecting = async {
             let properties = ConnectionProperties::default()
                 .with_connection_name(format!("{} {purpose}", self.config.prefix).into());
-            let (uri, tls) = (self.uri.clone(), self.tls.clone());
-            let runtime = lapin::runtime::default_runtime()?;
-            let driver =
-                lapin::Connection::connect_uri_with_config(uri, properties, tls, runtime).await?;
+            let tls = self.tls.clone();
+            let driver = lapin::Connection::connector(
+                self.uri.clone(),
+                lapin::runtime::default_runtime()?,
+                async move |uri, runtime| {
+                    let host = uri.authority.host;
+                    let address = runtime.to_socket_addrs((host.clone(), uri.authority.port));
+                    let stream = AsyncTcpStream::connect(&runtime, address).await?;
+                    Ok(match &tls {
+                        Some(tls) => stream.into_rustls(tls, &host).await?,
+                        None => stream,
+                    })
+                },
+                properties,
+            )
+            .await?;
             topology::declare(&driver, &self.names, &self.config).await?;
             let probe = driver.create_channel().await?;
             Ok((driver, probe))
@@ -97,33 +118,6 @@ impl Dialer {
         ));
         Ok(connection)
     }
-}
-
-fn encryption(tls: &Tls) -> Result<OwnedTLSConfig> {
-    let invalid = |what: &str| Error::new(ErrorKind::Invalid, format!("rabbitmq's {what}"));
-    if !tls.is_verified() {
-        return Err(invalid(
-            "certificate is always verified: name its authority",
-        ));
-    }
-    let read = |file: &std::path::Path| {
-        std::fs::read(file).map_err(|error| {
-            invalid(&format!("file {} cannot be read", file.display())).with_source(error)
-        })
-    };
-    let authorities = tls.authorities().map(read).transpose()?;
-    let authorities = authorities.map(String::from_utf8).transpose();
-    let identity = tls.identity().map(|identity| {
-        Ok(OwnedIdentity::PKCS8 {
-            pem: read(&identity.certificates)?,
-            key: read(&identity.key)?,
-        })
-    });
-    Ok(OwnedTLSConfig {
-        identity: identity.transpose()?,
-        cert_chain: authorities
-            .map_err(|error| invalid("authorities are not in PEM").with_source(error))?,
-    })
 }
 
 /// Finds out that a connection is dead: it says so, or it does not answer.

@@ -16,6 +16,7 @@ mod broker;
 mod config;
 mod connection;
 mod consuming;
+mod encryption;
 mod error;
 mod link;
 mod live;

@@ -47,8 +47,8 @@ impl Tls {
         self
     }
 
-    /// Believes any server: whoever sits between can read and change everything. For experiments;
-    /// an adapter warns of it each time it connects for the first time.
+    /// Believes any server, whatever its certificate and name: whoever sits between can read and
+    /// change everything. For experiments; an adapter warns of it at every start.
     #[must_use]
     pub fn without_verification(mut self) -> Self {
         self.verified = false;
