@@ -1,0 +1,116 @@
+// One's own line to the server: a socket that comes back by itself and moves before its node stops.
+import { backoff } from './backoff.js';
+import { Line } from './line.js';
+import { Wire } from './wire.js';
+const UNAUTHENTICATED = 4401;
+/** After these close codes the first wait is longer: the server is full, or we sent too much. */
+const LATER_MS = { 1013: 2000, 4429: 5000 };
+const FIRST_WAIT_MS = 400;
+const MOVE_AFTER_MS = 100;
+/** How long the last replies may take on a socket that has been moved away from. */
+const RETIRE_WITHIN_MS = 5000;
+const RETIRE_EVERY_MS = 50;
+export class Connection extends Line {
+    #url;
+    #Socket;
+    #current = null;
+    #next = null;
+    #failures = 0;
+    #timer;
+    constructor(url, on, { Socket, random } = {}) {
+        super(on, random);
+        this.#url = url;
+        this.#Socket = Socket ?? globalThis.WebSocket;
+        if (!this.#Socket)
+            throw new TypeError('no WebSocket here: name one as the option Socket');
+    }
+    start() {
+        this.#open();
+    }
+    stop() {
+        clearTimeout(this.#timer);
+        this.become('stopped');
+        this.#next?.close();
+        this.#current?.close();
+    }
+    hurry() {
+        if (this.state !== 'offline' || this.#next)
+            return;
+        clearTimeout(this.#timer);
+        this.#open();
+    }
+    request(cmd, fields) {
+        return this.#current?.request(cmd, fields) ?? Promise.reject(this.gone());
+    }
+    #open() {
+        const url = typeof this.#url === 'function' ? this.#url() : this.#url;
+        const wire = new Wire(String(url), {
+            hello: (frame) => this.#arrived(wire, frame),
+            event: (frame) => this.#event(wire, frame),
+            end: (code) => this.#ended(wire, code),
+        }, this.#Socket);
+        this.#next = wire;
+    }
+    #arrived(wire, frame) {
+        const old = this.#current;
+        this.#next = null;
+        this.#current = wire;
+        this.#failures = 0;
+        this.hello = frame;
+        this.become('online');
+        this.on.online(frame);
+        if (old)
+            this.#retire(old, RETIRE_WITHIN_MS);
+    }
+    /** The old socket stays for the replies that are still on their way. */
+    #retire(wire, left) {
+        if (wire.idle || left <= 0)
+            wire.close();
+        else
+            setTimeout(() => this.#retire(wire, left - RETIRE_EVERY_MS), RETIRE_EVERY_MS);
+    }
+    #event(wire, frame) {
+        if (frame.event !== 'draining') {
+            this.on.event(frame);
+        }
+        else if (wire === this.#current) {
+            // Spread over the first half of the time, so that a second try fits in; never at once, or a
+            // server that drains and yet takes us in would see us come and go without a pause.
+            clearTimeout(this.#timer);
+            const wait = Math.max(MOVE_AFTER_MS, (this.random() * (frame.reconnect_within_ms ?? 0)) / 2);
+            this.#timer = setTimeout(() => {
+                if (wire === this.#current && !this.#next)
+                    this.#open();
+            }, wait);
+        }
+    }
+    #ended(wire, code) {
+        if (wire === this.#current)
+            this.#current = null;
+        else if (wire === this.#next)
+            this.#next = null;
+        else
+            return;
+        if (this.state === 'stopped')
+            return;
+        this.closeCode = code;
+        if (code === UNAUTHENTICATED) {
+            this.become('refused');
+            return;
+        }
+        if (this.#current === null)
+            this.become('offline');
+        if (this.#next)
+            return;
+        clearTimeout(this.#timer);
+        this.#timer = setTimeout(() => {
+            if (!this.#next && this.state !== 'stopped')
+                this.#open();
+        }, this.#wait(code));
+        this.#failures += 1;
+    }
+    #wait(code) {
+        const base = LATER_MS[code] ?? FIRST_WAIT_MS;
+        return backoff(this.#failures, { base, random: this.random });
+    }
+}

@@ -1,0 +1,79 @@
+// The storage of browsers: one database for each user, shared by the tabs.
+const ITEMS = 'items';
+const CURSORS = 'cursors';
+export class IndexedDbStorage {
+    #name;
+    #opened;
+    /** `name`: of the database; different for each user. */
+    constructor(name) {
+        this.#name = name;
+    }
+    async load() {
+        return this.#run('readonly', [ITEMS, CURSORS], (transaction) => {
+            const items = transaction.objectStore(ITEMS).getAll();
+            const cursors = transaction.objectStore(CURSORS);
+            const ids = cursors.getAllKeys();
+            const positions = cursors.getAll();
+            return () => ({
+                items: items.result,
+                cursors: ids.result.map((id, at) => [id, positions.result[at]]),
+            });
+        });
+    }
+    put(item) {
+        return this.#write(ITEMS, (items) => items.put(item));
+    }
+    remove(conversation, clientId) {
+        return this.#write(ITEMS, (items) => items.delete([conversation, clientId]));
+    }
+    setCursors(batch) {
+        return this.#write(CURSORS, (cursors) => {
+            for (const [id, position] of batch) {
+                if (position === null)
+                    cursors.delete(id);
+                else
+                    cursors.put(position, id);
+            }
+        });
+    }
+    #write(name, change) {
+        return this.#run('readwrite', [name], (transaction) => {
+            change(transaction.objectStore(name));
+            return () => { };
+        });
+    }
+    /** Runs a transaction; what `ask` returned is read when it is committed. */
+    async #run(mode, names, ask) {
+        const database = await (this.#opened ??= this.#open());
+        return new Promise((resolve, reject) => {
+            const transaction = database.transaction(names, mode, { durability: 'strict' });
+            const result = ask(transaction);
+            transaction.oncomplete = () => resolve(result());
+            transaction.onabort = () => reject(transaction.error);
+        });
+    }
+    #open() {
+        const opened = new Promise((resolve, reject) => {
+            const request = indexedDB.open(this.#name, 1);
+            request.onupgradeneeded = () => {
+                request.result.createObjectStore(ITEMS, { keyPath: ['conversation', 'clientId'] });
+                request.result.createObjectStore(CURSORS);
+            };
+            request.onerror = () => reject(request.error);
+            request.onsuccess = () => {
+                // A later version of this client in another tab must not wait for this one.
+                const again = () => {
+                    request.result.close();
+                    this.#opened = undefined;
+                };
+                request.result.onversionchange = again;
+                request.result.onclose = again;
+                resolve(request.result);
+            };
+        });
+        opened.catch(() => {
+            this.#opened = undefined;
+        });
+        return opened;
+    }
+}
