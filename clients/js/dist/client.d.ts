@@ -3,7 +3,7 @@ import type { Url } from './connection.js';
 import { Conversation } from './conversation.js';
 import { Emitter } from './emitter.js';
 import { DardaError } from './errors.js';
-import type { Ack, Command, Content, Entry, Fields, Hello, Queued, Receipt, Reply } from './protocol.js';
+import type { Ack, Command, Content, Entry, Fields, Hello, Queued, Receipt, Reply, Summary } from './protocol.js';
 import type { Status } from './status.js';
 import type { Item, Storage } from './storage.js';
 import type { SocketConstructor } from './wire.js';
@@ -42,9 +42,11 @@ export type Events = {
     /** What lies between was not given: it is too much, and left to `ask('history')`. */
     skipped: [conversation: Conversation, after: number, before: number];
     /** The list of conversations says something of this one. */
-    listed: [conversation: Conversation];
+    listed: [conversation: Conversation, summary: Summary];
     /** The user is no longer a member, or the conversation is no more. */
     left: [conversation: Conversation];
+    /** The server has lost a direct conversation: it is empty now. */
+    emptied: [conversation: Conversation];
     /** Its log or what waits in it changed: a reason to draw it again. */
     changed: [conversation: Conversation];
     receipts: [conversation: Conversation, receipts: Receipt[]];

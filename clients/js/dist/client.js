@@ -46,7 +46,11 @@ export class Client extends Emitter {
                 : new Connection(url, on, { Socket, random });
         const trouble = (error) => this.emit('trouble', error);
         this.#outbox = new Outbox(storage, {
-            changed: (id) => this.emit('changed', this.#conversation(id)),
+            changed: (id) => {
+                const conversation = this.#conversations.get(id);
+                if (conversation)
+                    this.emit('changed', conversation);
+            },
             share: (message) => this.#line.share(message),
             trouble,
         });
@@ -60,11 +64,11 @@ export class Client extends Emitter {
             summary: (item) => {
                 const conversation = this.#conversation(item.conversation);
                 conversation.summarize(item);
-                this.emit('listed', conversation);
+                this.emit('listed', conversation, item);
                 return conversation;
             },
             forget: (conversation) => this.#forget(conversation),
-            emptied: (conversation) => this.#saveCursor(conversation.id, null),
+            emptied: (conversation) => this.emit('emptied', conversation),
             changed: (conversation) => this.#changed(conversation),
             skipped: (...skipped) => this.emit('skipped', ...skipped),
             sending: ({ id }) => this.#delivery.isSending(id) && this.#outbox.next(id) !== undefined,
@@ -217,7 +221,7 @@ export class Client extends Emitter {
         }
     }
     #entry({ event: _, ...entry }) {
-        const { conversation: id, sender, client_id: clientId } = entry;
+        const { conversation: id, sender } = entry;
         const mine = sender === this.hello?.user;
         if (mine)
             this.#settle(entry);
@@ -235,7 +239,6 @@ export class Client extends Emitter {
         conversation.log.receive(entry);
         this.#changed(conversation);
         this.#sync.check(conversation);
-        void clientId;
     }
     #withdrawn(conversation, { entry, position, stands }) {
         const fetch = conversation.log.withdraw(entry, position, stands ?? null);
@@ -321,6 +324,8 @@ export class Client extends Emitter {
     async #load(first) {
         try {
             const { items, cursors } = await this.#storage.load();
+            for (const { conversation } of items)
+                this.#conversation(conversation);
             this.#outbox.load(items);
             if (first && this.#resume) {
                 for (const [id, cursor] of cursors)

@@ -22,6 +22,7 @@ import type {
   Receipt,
   Reply,
   ServerEvent,
+  Summary,
 } from './protocol.js';
 import { status } from './status.js';
 import type { Status } from './status.js';
@@ -70,9 +71,11 @@ export type Events = {
   /** What lies between was not given: it is too much, and left to `ask('history')`. */
   skipped: [conversation: Conversation, after: number, before: number];
   /** The list of conversations says something of this one. */
-  listed: [conversation: Conversation];
+  listed: [conversation: Conversation, summary: Summary];
   /** The user is no longer a member, or the conversation is no more. */
   left: [conversation: Conversation];
+  /** The server has lost a direct conversation: it is empty now. */
+  emptied: [conversation: Conversation];
   /** Its log or what waits in it changed: a reason to draw it again. */
   changed: [conversation: Conversation];
   receipts: [conversation: Conversation, receipts: Receipt[]];
@@ -132,7 +135,10 @@ export class Client extends Emitter<Events> {
         : new Connection(url, on, { Socket, random });
     const trouble = (error: unknown) => this.emit('trouble', error);
     this.#outbox = new Outbox(storage, {
-      changed: (id) => this.emit('changed', this.#conversation(id)),
+      changed: (id) => {
+        const conversation = this.#conversations.get(id);
+        if (conversation) this.emit('changed', conversation);
+      },
       share: (message) => this.#line.share(message),
       trouble,
     });
@@ -153,11 +159,11 @@ export class Client extends Emitter<Events> {
         summary: (item) => {
           const conversation = this.#conversation(item.conversation);
           conversation.summarize(item);
-          this.emit('listed', conversation);
+          this.emit('listed', conversation, item);
           return conversation;
         },
         forget: (conversation) => this.#forget(conversation),
-        emptied: (conversation) => this.#saveCursor(conversation.id, null),
+        emptied: (conversation) => this.emit('emptied', conversation),
         changed: (conversation) => this.#changed(conversation),
         skipped: (...skipped) => this.emit('skipped', ...skipped),
         sending: ({ id }) => this.#delivery.isSending(id) && this.#outbox.next(id) !== undefined,
@@ -326,7 +332,7 @@ export class Client extends Emitter<Events> {
   }
 
   #entry({ event: _, ...entry }: ServerEvent & { event: 'entry' }): void {
-    const { conversation: id, sender, client_id: clientId } = entry;
+    const { conversation: id, sender } = entry;
     const mine = sender === this.hello?.user;
     if (mine) this.#settle(entry);
     if (mine && entry.type === 'members' && entry.change === 'leave') {
@@ -341,7 +347,6 @@ export class Client extends Emitter<Events> {
     conversation.log.receive(entry);
     this.#changed(conversation);
     this.#sync.check(conversation);
-    void clientId;
   }
 
   #withdrawn(
@@ -433,6 +438,7 @@ export class Client extends Emitter<Events> {
   async #load(first: boolean): Promise<void> {
     try {
       const { items, cursors } = await this.#storage.load();
+      for (const { conversation } of items) this.#conversation(conversation);
       this.#outbox.load(items);
       if (first && this.#resume) {
         for (const [id, cursor] of cursors) this.#conversation(id).log.begin(cursor);

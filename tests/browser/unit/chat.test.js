@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import { Chat } from '../../../darda-server/page/js/chat.js';
+import { MemoryStorage } from '../../../darda-server/page/js/vendor/darda-client.js';
 import { settled, Sockets } from './sockets.js';
-import { MemoryStorage } from './storage.js';
 
 const message = (position, prev, fields = {}) => ({
   conversation: 'c1',
