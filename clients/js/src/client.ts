@@ -113,6 +113,7 @@ export class Client extends Emitter<Events> {
   #loading: Promise<void> | null = null;
   #ready = false;
   #saving: Promise<void> | null = null;
+  #resuming = false;
   /** Whether conversations that are not known yet are new, and not only new to this device. */
   #caughtUpOnce = false;
   #told = '';
@@ -125,7 +126,8 @@ export class Client extends Emitter<Events> {
     const on: LineEvents = {
       online: () => this.#online(),
       event: (event) => this.#event(event),
-      state: () => this.#tell(),
+      // Online is told with what has to be fetched first.
+      state: (state) => state !== 'online' && this.#tell(),
       shared: (message) => this.#shared(message as Share),
       leads: () => this.#takeOver(),
     };
@@ -193,7 +195,8 @@ export class Client extends Emitter<Events> {
 
   get status(): Status {
     const { state, closeCode } = this.#line;
-    return status(state, state === 'online' && this.#sync.behind, closeCode);
+    const behind = this.#resuming || this.#sync.behind;
+    return status(state, state === 'online' && behind, closeCode);
   }
 
   /** What the server said first; `null` before it did. */
@@ -299,11 +302,14 @@ export class Client extends Emitter<Events> {
   // ---- what happens
 
   #online(): void {
+    this.#resuming = true;
     this.#tell();
     // Whoever resumes first sees the others' messages before its own waiting ones: as in the log.
     const resumed = this.#loading!.then(() => this.#sync.run());
-    resumed.then(() => {
-      this.#caughtUpOnce = true;
+    resumed.then((whole) => {
+      this.#resuming = false;
+      this.#caughtUpOnce ||= whole;
+      this.#tell();
       this.#delivery.flushAll();
     });
   }

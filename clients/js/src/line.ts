@@ -17,7 +17,7 @@ export interface LineEvents {
   /** For each new connection: events before it may be lost, so resume. */
   online(hello: Hello): void;
   event(frame: ServerEvent): void;
-  state(state: State): void;
+  state(state: State): unknown;
   /** What another tab said with `share`. */
   shared?(message: unknown): void;
   /** From now on this tab takes what waits in the outbox to the server. */

@@ -47,7 +47,7 @@ export class Sync {
   #line: Line;
   #book: Book;
   #options: SyncOptions;
-  #running = false;
+  #running: Promise<boolean> | null = null;
   #again = false;
   #retrying = false;
   #catching = new Map<string, Promise<void>>();
@@ -61,31 +61,16 @@ export class Sync {
 
   /** Whether something is being fetched that was missed. */
   get behind(): boolean {
-    return this.#running || this.#catching.size > 0;
+    return this.#running !== null || this.#catching.size > 0;
   }
 
-  /** After each connect, and when the list may be wrong. Runs once at a time, and once more if asked. */
-  async run(): Promise<void> {
-    if (this.#running) {
-      this.#again = true;
-      return;
-    }
-    this.#running = true;
-    this.#book.working();
-    try {
-      do {
-        this.#again = false;
-        await this.#list();
-        await this.#resume();
-        await this.#reopen();
-      } while (this.#again);
-    } catch (error) {
-      if (!isStopped(error)) this.#runLater();
-    } finally {
-      this.#running = false;
-    }
-    await this.#begin();
-    this.#book.working();
+  /**
+   * After each connect, and when the list may be wrong. Runs once at a time, and once more if asked.
+   * Whether it came to its end.
+   */
+  run(): Promise<boolean> {
+    this.#again = true;
+    return (this.#running ??= this.#run());
   }
 
   /** Catches up if the log has a gap, is behind its head, or was never attached though news came. */
@@ -130,6 +115,25 @@ export class Sync {
       if (isStopped(error) || isGone(error as DardaError)) return;
       setTimeout(() => this.fetchAt(conversation, position), RETRY_MS);
     }
+  }
+
+  async #run(): Promise<boolean> {
+    this.#book.working();
+    let whole = true;
+    try {
+      while (this.#again) {
+        this.#again = false;
+        await this.#list();
+        await this.#resume();
+        await this.#reopen();
+      }
+    } catch (error) {
+      whole = false;
+      if (!isStopped(error)) this.#runLater();
+    }
+    this.#running = null;
+    this.#begin().then(() => this.#book.working());
+    return whole;
   }
 
   #wants(conversation: Conversation): boolean {
