@@ -4,15 +4,13 @@ import type { Random } from './backoff.js';
 import { Connection } from './connection.js';
 import type { Url } from './connection.js';
 import { Conversation } from './conversation.js';
-import { Delivery } from './delivery.js';
 import { Emitter } from './emitter.js';
 import { DardaError } from './errors.js';
 import { randomId } from './id.js';
 import type { Line, LineEvents } from './line.js';
 import { Outbox } from './outbox.js';
-import type { Share } from './outbox.js';
+import type { Outgoing, Share } from './outbox.js';
 import type {
-  Ack,
   Command,
   Content,
   Entry,
@@ -33,6 +31,8 @@ import { Tabs, canShare } from './tabs.js';
 import type { SocketConstructor } from './wire.js';
 
 const MAX_GAP_PAGES = 50;
+/** Has a cursor once the list has come: a conversation that is not known then is a new one. */
+const ANY = '';
 const OLDER_AT_ONCE = 100;
 
 export interface ClientOptions {
@@ -86,29 +86,13 @@ export type Events = {
   trouble: [error: unknown];
 };
 
-/** Something on its way. Neither promise has to be listened to. */
-export interface Outgoing {
-  clientId: string;
-  /** Fulfilled when the storage has it: from then on a restart loses nothing. */
-  stored: Promise<void>;
-  /** Fulfilled when the server has it; rejected if it is refused or discarded. */
-  sent: Promise<Ack>;
-}
-
-interface Waiting {
-  resolve(ack: Ack): void;
-  reject(error: DardaError): void;
-}
-
 export class Client extends Emitter<Events> {
   #line: Line;
   #storage: Storage;
   #outbox: Outbox;
   #sync: Sync;
-  #delivery: Delivery;
   #conversations = new Map<string, Conversation>();
-  #waiting = new Map<string, Waiting>();
-  #cursors = new Map<string, number | null>();
+  #unsaved = new Map<string, number | null>();
   #resume: boolean;
   #loading: Promise<void> | null = null;
   #ready = false;
@@ -135,41 +119,24 @@ export class Client extends Emitter<Events> {
       tabs !== undefined && canShare()
         ? new Tabs(tabs, url, on, { Socket, random })
         : new Connection(url, on, { Socket, random });
-    const trouble = (error: unknown) => this.emit('trouble', error);
-    this.#outbox = new Outbox(storage, {
+    this.#outbox = new Outbox(this.#line, storage, {
       changed: (id) => {
         const conversation = this.#conversations.get(id);
         if (conversation) this.emit('changed', conversation);
       },
-      share: (message) => this.#line.share(message),
-      trouble,
+      refused: (...refused) => this.emit('refused', ...refused),
+      trouble: (error) => this.emit('trouble', error),
     });
-    this.#delivery = new Delivery(
-      this.#line,
-      this.#outbox,
-      (item, error) => {
-        this.#outbox.fail(item, error.message);
-        this.#refuse(item, error);
-      },
-      random,
-    );
     this.#sync = new Sync(
       this.#line,
       {
-        all: () => this.conversations,
-        get: (id) => this.#conversations.get(id),
-        summary: (item) => {
-          const conversation = this.#conversation(item.conversation);
-          conversation.summarize(item);
-          this.emit('listed', conversation, item);
-          return conversation;
-        },
+        known: this.#conversations,
+        at: (id) => this.#conversation(id),
         forget: (conversation) => this.#forget(conversation),
-        emptied: (conversation) => this.emit('emptied', conversation),
         changed: (conversation) => this.#changed(conversation),
-        skipped: (...skipped) => this.emit('skipped', ...skipped),
-        sending: ({ id }) => this.#delivery.isSending(id) && this.#outbox.next(id) !== undefined,
+        sending: (id) => this.#outbox.sending(id),
         working: () => this.#tell(),
+        emit: (name, ...event) => this.emit(name, ...(event as Events[typeof name])),
       },
       { maxGapPages: options.maxGapPages ?? MAX_GAP_PAGES, eager: this.#resume },
     );
@@ -247,7 +214,8 @@ export class Client extends Emitter<Events> {
   /** One page more of history, before what is held. Nothing if the beginning is held. */
   async older(id: string, limit = OLDER_AT_ONCE): Promise<void> {
     const conversation = await this.open(id);
-    if (!conversation.log.started) await this.#sync.older(conversation, limit);
+    const { cursor, started } = conversation.log;
+    if (cursor !== null && !started) await this.#sync.older(conversation, limit);
   }
 
   send(
@@ -271,32 +239,17 @@ export class Client extends Emitter<Events> {
   ): Outgoing {
     if (!this.#ready) throw new DardaError('not_started', 'the client was not started');
     const { peer, head } = this.#conversation(conversation);
-    const item =
-      this.#outbox.find(conversation, clientId) ??
-      this.#outbox.add(conversation, cmd, fields, clientId, head === 0 ? peer : undefined);
-    const sent = new Promise<Ack>((resolve, reject) => {
-      this.#waiting.set(key(item), { resolve, reject });
-    });
-    const stored = this.#outbox.stored(item);
-    for (const promise of [sent, stored]) promise.catch(() => {});
-    this.#delivery.flush(conversation);
-    return { clientId, stored, sent };
+    return this.#outbox.add(cmd, conversation, fields, clientId, head === 0 ? peer : undefined);
   }
 
   /** Tries again what was refused. */
   retry(conversation: string, clientId: string): void {
-    const item = this.#outbox.find(conversation, clientId);
-    if (!item) return;
-    this.#outbox.fail(item, null);
-    this.#delivery.flush(conversation);
+    this.#outbox.retry(conversation, clientId);
   }
 
   /** Gives up what waits or was refused. It may have been sent already. */
   discard(conversation: string, clientId: string): void {
-    const item = this.#outbox.find(conversation, clientId);
-    if (!item) return;
-    this.#outbox.discard(item);
-    this.#reject(item, new DardaError('discarded', 'it was given up'));
+    this.#outbox.discard(conversation, clientId);
   }
 
   // ---- what happens
@@ -308,44 +261,44 @@ export class Client extends Emitter<Events> {
     const resumed = this.#loading!.then(() => this.#sync.run());
     resumed.then((whole) => {
       this.#resuming = false;
+      if (whole && !this.#caughtUpOnce) this.#saveCursor(ANY, 0);
       this.#caughtUpOnce ||= whole;
       this.#tell();
-      this.#delivery.flushAll();
+      this.#outbox.flushAll();
     });
   }
 
   #event(event: ServerEvent): void {
-    if (event.event === 'heads') {
-      for (const { conversation, position } of event.heads) this.#head(conversation, position);
-    } else if (event.event === 'gap') {
-      if (event.all) this.#sync.run();
-      for (const id of event.conversations ?? []) {
-        const conversation = this.#conversations.get(id);
-        if (conversation) this.#sync.catchUp(conversation);
+    const name = event.event;
+    if (name === 'heads') {
+      for (const { conversation: id, position } of event.heads) {
+        const known = this.#conversations.get(id);
+        known?.sawHead(position);
+        if (known) this.#sync.check(known);
+        else this.#sync.run();
       }
-    } else if (event.event === 'joined') {
+    } else if (name === 'joined' || (name === 'gap' && event.all)) {
       this.#sync.run();
-    } else if (event.event === 'entry') {
+    } else if (name === 'gap') {
+      for (const id of event.conversations ?? []) {
+        const known = this.#conversations.get(id);
+        if (known) this.#sync.catchUp(known);
+      }
+    } else if (name === 'entry') {
       this.#entry(event);
-    } else if (event.event !== 'draining') {
-      const conversation = this.#conversations.get(event.conversation);
-      if (!conversation) return;
-      if (event.event === 'withdrawn') this.#withdrawn(conversation, event);
-      else if (event.event === 'receipts') this.emit('receipts', conversation, event.receipts);
-      else if (event.event === 'typing') this.emit('typing', conversation, event.user, event.active);
-      else if (event.event === 'left') this.#forget(conversation);
+    } else if (name !== 'draining') {
+      const known = this.#conversations.get(event.conversation);
+      if (!known) return;
+      if (name === 'withdrawn') this.#withdrawn(known, event);
+      else if (name === 'receipts') this.emit(name, known, event.receipts);
+      else if (name === 'typing') this.emit(name, known, event.user, event.active);
+      else if (name === 'left') this.#forget(known);
     }
   }
 
   #entry({ event: _, ...entry }: ServerEvent & { event: 'entry' }): void {
     const { conversation: id, sender } = entry;
-    const mine = sender === this.hello?.user;
-    if (mine) this.#settle(entry);
-    if (mine && entry.type === 'members' && entry.change === 'leave') {
-      const left = this.#conversations.get(id);
-      if (left) this.#forget(left);
-      return;
-    }
+    if (sender === this.hello?.user) this.#outbox.settle(entry);
     const unlisted = !this.#conversations.has(id);
     const conversation = this.#conversation(id);
     if (unlisted) this.#sync.run();
@@ -365,25 +318,15 @@ export class Client extends Emitter<Events> {
     this.#changed(conversation);
   }
 
-  #head(id: string, position: number): void {
-    const conversation = this.#conversations.get(id);
-    if (!conversation) {
-      this.#sync.run();
-      return;
-    }
-    conversation.sawHead(position);
-    this.#sync.check(conversation);
-  }
-
   /** Gives the app what is in order now. */
   #changed(conversation: Conversation): void {
-    const { log } = conversation;
+    const { log, id } = conversation;
     for (const { entry, how } of log.take()) {
-      if (entry.sender === this.hello?.user) this.#settle(entry);
+      if (entry.sender === this.hello?.user) this.#outbox.settle(entry);
       if (how === 'moved') this.emit('moved', entry, conversation);
       else this.emit('entry', entry, conversation, how === 'late');
     }
-    if (log.cursor !== null) this.#saveCursor(conversation.id, log.cursor);
+    if (log.cursor !== conversation.kept) this.#saveCursor(id, (conversation.kept = log.cursor));
     conversation.trim();
     this.emit('changed', conversation);
   }
@@ -394,40 +337,16 @@ export class Client extends Emitter<Events> {
     this.emit('left', conversation);
   }
 
-  // ---- the outbox
-
-  #settle({ conversation, client_id: clientId, entry, position, prev }: Entry): void {
-    const item = this.#outbox.settle(conversation, clientId);
-    if (!item) return;
-    this.#waiting.get(key(item))?.resolve({ entry, position, prev, repeat: false });
-    this.#waiting.delete(key(item));
-  }
-
-  #refuse(item: Item, error: DardaError): void {
-    this.#reject(item, error);
-    this.emit('refused', item, error);
-  }
-
-  #reject(item: Item, error: DardaError): void {
-    this.#waiting.get(key(item))?.reject(error);
-    this.#waiting.delete(key(item));
-  }
-
   /** Another tab added something to the outbox, or took something out. */
   #shared(message: Share): void {
-    this.#outbox.take(message);
-    if ('drop' in message) {
-      this.#reject(message.drop, new DardaError('discarded', 'it was given up'));
-      return;
+    this.#outbox.hear(message);
+    if (!('put' in message)) return;
+    const { conversation, clientId } = message.put;
+    const { user } = this.hello ?? {};
+    // It may have been sent and acknowledged before this tab heard of it.
+    for (const entry of this.#conversations.get(conversation)?.log.entries ?? []) {
+      if (entry.client_id === clientId && entry.sender === user) this.#outbox.settle(entry);
     }
-    const { conversation, clientId, failure } = message.put;
-    const user = this.hello?.user;
-    const held = this.#conversations.get(conversation)?.log.entries.find(
-      (entry) => entry.client_id === clientId && entry.sender === user,
-    );
-    if (held) this.#settle(held);
-    else if (failure !== null) this.#refuse(message.put, new DardaError('refused', failure));
-    else this.#delivery.flush(conversation);
   }
 
   /** This tab has the connection from now on, and what another one may have left half done. */
@@ -444,10 +363,11 @@ export class Client extends Emitter<Events> {
   async #load(first: boolean): Promise<void> {
     try {
       const { items, cursors } = await this.#storage.load();
-      for (const { conversation } of items) this.#conversation(conversation);
+      // One that has no entry yet is opened again, or the server would not know it.
+      for (const { conversation, peer } of items) this.#conversation(conversation).peer ??= peer;
       this.#outbox.load(items);
       if (first && this.#resume) {
-        for (const [id, cursor] of cursors) this.#conversation(id).log.begin(cursor);
+        for (const [id, cursor] of cursors) if (id !== ANY) this.#conversation(id).log.begin(cursor);
         this.#caughtUpOnce = cursors.length > 0;
       }
     } catch (error) {
@@ -457,20 +377,18 @@ export class Client extends Emitter<Events> {
   }
 
   #saveCursor(id: string, cursor: number | null): void {
-    if (!this.#resume || !this.#line.leads || this.#cursors.get(id) === cursor) return;
-    this.#cursors.set(id, cursor);
+    if (!this.#resume || !this.#line.leads) return;
+    this.#unsaved.set(id, cursor);
     this.#saving ??= this.#save();
   }
 
   /** One write at a time; what changes meanwhile goes into the next one. */
   async #save(): Promise<void> {
     await null;
-    const saved = new Map<string, number | null>();
-    for (;;) {
-      const batch = [...this.#cursors].filter(([id, cursor]) => saved.get(id) !== cursor);
-      if (batch.length === 0) break;
-      for (const [id, cursor] of batch) saved.set(id, cursor);
-      await this.#storage.setCursors(batch).catch((error) => this.emit('trouble', error));
+    while (this.#unsaved.size > 0) {
+      const cursors = [...this.#unsaved];
+      this.#unsaved.clear();
+      await this.#storage.setCursors(cursors).catch((error) => this.emit('trouble', error));
     }
     this.#saving = null;
   }
@@ -488,13 +406,8 @@ export class Client extends Emitter<Events> {
 
   #tell(): void {
     const { status } = this;
-    const told = `${status.state} ${status.behind} ${status.text}`;
-    if (told === this.#told) return;
-    this.#told = told;
+    if (status.text === this.#told) return;
+    this.#told = status.text;
     this.emit('status', status);
   }
-}
-
-function key({ conversation, clientId }: Item): string {
-  return `${conversation} ${clientId}`;
 }

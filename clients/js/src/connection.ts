@@ -37,7 +37,7 @@ export class Connection extends Line {
     super(on, random);
     this.#url = url;
     this.#Socket = Socket ?? (globalThis.WebSocket as unknown as SocketConstructor);
-    if (!this.#Socket) throw new TypeError('no WebSocket here: name one as the option Socket');
+    if (!this.#Socket) throw new TypeError('no WebSocket: name one as Socket');
   }
 
   start(): void {
@@ -57,8 +57,9 @@ export class Connection extends Line {
     this.#open();
   }
 
-  request<C extends Command>(cmd: C, fields: Fields<C>): Promise<Reply<C>> {
-    return this.#current?.request(cmd, fields) ?? Promise.reject(this.gone());
+  async request<C extends Command>(cmd: C, fields: Fields<C>): Promise<Reply<C>> {
+    if (!this.#current) throw this.gone();
+    return this.#current.request(cmd, fields);
   }
 
   #open(): void {
@@ -82,7 +83,7 @@ export class Connection extends Line {
     this.#failures = 0;
     this.hello = frame;
     this.become('online');
-    this.on.online(frame);
+    this.on.online();
     if (old) this.#retire(old, RETIRE_WITHIN_MS);
   }
 

@@ -9,6 +9,8 @@ export const MAX_HELD = 1000;
 export class Conversation {
   readonly id: string;
   log = new Log();
+  /** The cursor that the storage has, or will have soon. */
+  kept: number | null = null;
   /** The newest position that anybody spoke of. */
   head = 0;
   /** What the list of conversations said last; `null` until it did. */

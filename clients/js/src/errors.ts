@@ -1,7 +1,5 @@
 // What a command can end with other than its reply.
 
-import type { Failure } from './protocol.js';
-
 /** Every error of the client. `code` is stable; `message` is a sentence for people. */
 export class DardaError extends Error {
   readonly code: string;
@@ -10,7 +8,6 @@ export class DardaError extends Error {
 
   constructor(code: string, message: string, retryAfterMs?: number) {
     super(message);
-    this.name = 'DardaError';
     this.code = code;
     this.retryAfterMs = retryAfterMs;
   }
@@ -21,11 +18,6 @@ export class DardaError extends Error {
   }
 }
 
-/** The server answered with an error, one of the codes of the protocol. */
-export function refusal({ code, message, retry_after_ms }: Failure): DardaError {
-  return new DardaError(code, message, retry_after_ms);
-}
-
 /** `line_lost`: the connection was lost before the reply: the command may have been done or not. */
 export function lineLost(): DardaError {
   return new DardaError('line_lost', 'the connection was lost', 0);
@@ -34,14 +26,4 @@ export function lineLost(): DardaError {
 /** `stopped`: the client was stopped, or the server lets this user not in. */
 export function stopped(): DardaError {
   return new DardaError('stopped', 'the connection was ended');
-}
-
-/** `busy`: a queue of this client is full. */
-export function tooMany(): DardaError {
-  return new DardaError('busy', 'too many commands wait for a reply', 1000);
-}
-
-/** `unavailable`: no reply came in time; what was asked may have been done. */
-export function late(): DardaError {
-  return new DardaError('unavailable', 'no reply came in time', 100);
 }

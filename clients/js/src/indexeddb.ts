@@ -2,8 +2,8 @@
 
 import type { Item, Storage } from './storage.js';
 
-const ITEMS = 'items';
-const CURSORS = 'cursors';
+/** Items by conversation and client id, cursors by conversation alone. */
+const STORE = 'kept';
 
 export class IndexedDbStorage implements Storage {
   readonly #name: string;
@@ -15,53 +15,43 @@ export class IndexedDbStorage implements Storage {
   }
 
   async load() {
-    return this.#run('readonly', [ITEMS, CURSORS], (transaction) => {
-      const items = transaction.objectStore(ITEMS).getAll();
-      const cursors = transaction.objectStore(CURSORS);
-      const ids = cursors.getAllKeys();
-      const positions = cursors.getAll();
-      return () => ({
-        items: items.result as Item[],
-        cursors: ids.result.map((id, at): [string, number] => [id as string, positions.result[at]]),
-      });
+    const items: Item[] = [];
+    const cursors: [string, number][] = [];
+    const [keys, values] = await this.#run('readonly', (store) => [
+      store.getAllKeys(),
+      store.getAll(),
+    ]);
+    keys!.forEach((key, at) => {
+      if (typeof key === 'string') cursors.push([key, values![at]]);
+      else items.push(values![at]);
     });
+    return { items, cursors };
   }
 
-  put(item: Item): Promise<void> {
-    return this.#write(ITEMS, (items) => items.put(item));
+  async put(item: Item) {
+    await this.#run('readwrite', (store) => [store.put(item, [item.conversation, item.clientId])]);
   }
 
-  remove(conversation: string, clientId: string): Promise<void> {
-    return this.#write(ITEMS, (items) => items.delete([conversation, clientId]));
+  async remove(conversation: string, clientId: string) {
+    await this.#run('readwrite', (store) => [store.delete([conversation, clientId])]);
   }
 
-  setCursors(batch: [string, number | null][]): Promise<void> {
-    return this.#write(CURSORS, (cursors) => {
-      for (const [id, position] of batch) {
-        if (position === null) cursors.delete(id);
-        else cursors.put(position, id);
-      }
-    });
+  async setCursors(cursors: [string, number | null][]) {
+    await this.#run('readwrite', (store) =>
+      cursors.map(([id, cursor]) => (cursor === null ? store.delete(id) : store.put(cursor, id))),
+    );
   }
 
-  #write(name: string, change: (store: IDBObjectStore) => void): Promise<void> {
-    return this.#run('readwrite', [name], (transaction) => {
-      change(transaction.objectStore(name));
-      return () => {};
-    });
-  }
-
-  /** Runs a transaction; what `ask` returned is read when it is committed. */
-  async #run<T>(
+  /** Runs a transaction; the results are there when it is committed. */
+  async #run(
     mode: IDBTransactionMode,
-    names: string[],
-    ask: (transaction: IDBTransaction) => () => T,
-  ): Promise<T> {
+    ask: (store: IDBObjectStore) => IDBRequest[],
+  ): Promise<any[][]> {
     const database = await (this.#opened ??= this.#open());
     return new Promise((resolve, reject) => {
-      const transaction = database.transaction(names, mode, { durability: 'strict' });
-      const result = ask(transaction);
-      transaction.oncomplete = () => resolve(result());
+      const transaction = database.transaction(STORE, mode, { durability: 'strict' });
+      const requests = ask(transaction.objectStore(STORE));
+      transaction.oncomplete = () => resolve(requests.map(({ result }) => result));
       transaction.onabort = () => reject(transaction.error);
     });
   }
@@ -69,19 +59,14 @@ export class IndexedDbStorage implements Storage {
   #open(): Promise<IDBDatabase> {
     const opened = new Promise<IDBDatabase>((resolve, reject) => {
       const request = indexedDB.open(this.#name, 1);
-      request.onupgradeneeded = () => {
-        request.result.createObjectStore(ITEMS, { keyPath: ['conversation', 'clientId'] });
-        request.result.createObjectStore(CURSORS);
-      };
+      request.onupgradeneeded = () => request.result.createObjectStore(STORE);
       request.onerror = () => reject(request.error);
       request.onsuccess = () => {
         // A later version of this client in another tab must not wait for this one.
-        const again = () => {
+        request.result.onversionchange = () => {
           request.result.close();
           this.#opened = undefined;
         };
-        request.result.onversionchange = again;
-        request.result.onclose = again;
         resolve(request.result);
       };
     });

@@ -3,9 +3,10 @@
 
 import { after, pause } from './backoff.js';
 import type { Random } from './backoff.js';
-import { DardaError, lineLost, stopped, tooMany } from './errors.js';
+import { lineLost, stopped } from './errors.js';
+import type { DardaError } from './errors.js';
 import type { Command, Fields, Hello, Reply, ServerEvent } from './protocol.js';
-import { MAX_PENDING } from './wire.js';
+import { MAX_PENDING, tooMany } from './replies.js';
 
 /**
  * `connecting` until the first hello, then `online` and `offline` in turn; `refused` when the server
@@ -15,7 +16,7 @@ export type State = 'connecting' | 'online' | 'offline' | 'refused' | 'stopped';
 
 export interface LineEvents {
   /** For each new connection: events before it may be lost, so resume. */
-  online(hello: Hello): void;
+  online(): void;
   event(frame: ServerEvent): void;
   state(state: State): unknown;
   /** What another tab said with `share`. */
@@ -27,11 +28,6 @@ export interface LineEvents {
 /** How often `ask` repeats a command before it gives up. */
 const ATTEMPTS = 8;
 
-interface Waiter {
-  resolve(): void;
-  reject(error: DardaError): void;
-}
-
 export abstract class Line {
   state: State = 'connecting';
   hello: Hello | null = null;
@@ -41,8 +37,8 @@ export abstract class Line {
   leads = true;
 
   protected readonly on: LineEvents;
-  protected readonly random: Random;
-  #waiters: Waiter[] = [];
+  readonly random: Random;
+  #waiters: (() => void)[] = [];
 
   constructor(on: LineEvents, random: Random = Math.random) {
     this.on = on;
@@ -75,30 +71,27 @@ export abstract class Line {
   }
 
   protected gone(): DardaError {
-    return this.state === 'stopped' || this.state === 'refused' ? stopped() : lineLost();
+    return this.#over ? stopped() : lineLost();
   }
 
   protected become(state: State): void {
     if (this.state === state || this.state === 'stopped') return;
     this.state = state;
-    if (state !== 'offline' && state !== 'connecting') {
-      const waiters = this.#waiters;
-      this.#waiters = [];
-      for (const { resolve, reject } of waiters) {
-        if (state === 'online') resolve();
-        else reject(stopped());
-      }
+    if (state === 'online' || this.#over) {
+      for (const wake of this.#waiters.splice(0)) wake();
     }
     this.on.state(state);
   }
 
-  #whenOnline(): Promise<void> {
-    if (this.state === 'online') return Promise.resolve();
-    const gone = this.gone();
-    if (!gone.transient) return Promise.reject(gone);
-    if (this.#waiters.length >= MAX_PENDING) return Promise.reject(tooMany());
-    return new Promise((resolve, reject) => {
-      this.#waiters.push({ resolve, reject });
-    });
+  get #over(): boolean {
+    return this.state === 'stopped' || this.state === 'refused';
+  }
+
+  async #whenOnline(): Promise<void> {
+    if (this.state !== 'online' && !this.#over) {
+      if (this.#waiters.length >= MAX_PENDING) throw tooMany();
+      await new Promise<void>((wake) => this.#waiters.push(wake));
+    }
+    if (this.#over) throw stopped();
   }
 }

@@ -27,7 +27,7 @@ export class Log {
   /** Nothing at or below this position is held. */
   #floor = Infinity;
   #entries: Entry[] = [];
-  #positions = new Map<string, number>();
+  #byId = new Map<string, Entry>();
   #checked = 0;
   #given: Given[] = [];
   #told = new Set<string>();
@@ -51,11 +51,7 @@ export class Log {
   }
 
   has(id: string): boolean {
-    return this.#positions.has(id);
-  }
-
-  get(id: string): Entry | undefined {
-    return this.#entries[this.#indexOf(id)];
+    return this.#byId.has(id);
   }
 
   /** Whether entries between the cursor and the newest one are missing: attach. */
@@ -111,10 +107,7 @@ export class Log {
 
   /** The page after `after`, fetched to close a gap. */
   pageAfter(after: number, { entries }: Pick<Page, 'entries'>): void {
-    for (const entry of entries) this.#insert(entry);
-    if (this.cursor !== null && after <= this.cursor)
-      this.#moveTo(entries.at(-1)?.position ?? after);
-    this.#follow();
+    this.attached({ entries, complete: after <= (this.cursor ?? 0) });
   }
 
   /** The page before `before`, fetched for a reader who goes back. It is not given to the app. */
@@ -126,16 +119,17 @@ export class Log {
   }
 
   /** A gap that is too wide to close: the newest page stands for the log. */
-  restart({ entries, head }: Attached): void {
+  restart(newest: Attached): void {
     this.#entries = [];
-    this.#positions.clear();
+    this.#byId.clear();
     this.cursor = null;
-    this.attached({ entries, complete: true, ...(head === undefined ? {} : { head }) });
+    this.attached(newest);
   }
 
   /** An entry does not stand at `position`. Whether the one at `stands` has to be fetched. */
   withdraw(id: string, position: number, stands: number | null): boolean {
-    if (this.#positions.get(id) === position) this.#remove(id);
+    const held = this.#byId.get(id);
+    if (held?.position === position) this.#remove(held);
     return stands !== null && !this.has(id) && stands > this.#floor && stands <= (this.cursor ?? 0);
   }
 
@@ -144,7 +138,7 @@ export class Log {
     const surplus = Math.min(this.#entries.length - count, this.#entries.length - this.#ahead);
     if (surplus <= 0) return;
     const cut = this.#entries.splice(0, surplus);
-    for (const { entry } of cut) this.#positions.delete(entry);
+    for (const { entry } of cut) this.#byId.delete(entry);
     this.#floor = cut.at(-1)!.position;
   }
 
@@ -181,8 +175,8 @@ export class Log {
   /** The first page. What came live before it is kept as far as it leaves no hole. */
   #begin(page: Entry[]): void {
     const from = page[0]?.position ?? 0;
-    for (const { entry, position } of [...this.#entries]) {
-      if (position < from) this.#remove(entry);
+    for (const entry of [...this.#entries]) {
+      if (entry.position < from) this.#remove(entry);
     }
     this.#floor = this.#entries.length + page.length === 0 ? 0 : from - 1;
     for (const entry of page) this.#put(entry);
@@ -197,25 +191,17 @@ export class Log {
   }
 
   #put(entry: Entry): boolean {
-    const held = this.#positions.get(entry.entry);
-    if (held === entry.position) return false;
-    if (held !== undefined) this.#remove(entry.entry);
+    const held = this.#byId.get(entry.entry);
+    if (held?.position === entry.position) return false;
+    if (held) this.#remove(held);
     this.#entries.splice(this.#firstAfter(entry.position), 0, entry);
-    this.#positions.set(entry.entry, entry.position);
+    this.#byId.set(entry.entry, entry);
     return true;
   }
 
-  #remove(id: string): void {
-    this.#entries.splice(this.#indexOf(id), 1);
-    this.#positions.delete(id);
-  }
-
-  #indexOf(id: string): number {
-    const position = this.#positions.get(id);
-    if (position === undefined) return -1;
-    let at = this.#firstAfter(position - 1);
-    while (this.#entries[at]!.entry !== id) at += 1;
-    return at;
+  #remove(entry: Entry): void {
+    this.#entries.splice(this.#entries.indexOf(entry), 1);
+    this.#byId.delete(entry.entry);
   }
 
   #firstAfter(position: number): number {

@@ -181,34 +181,31 @@ export type ServerEvent =
   | { event: 'gap'; all?: boolean; conversations?: string[] }
   | { event: 'draining'; reconnect_within_ms: number };
 
-const TYPES: Record<string, string> = { send: 'message', send_opaque: 'opaque' };
-const CHANGES: Record<string, string> = { create_group: 'create', set_role: 'role' };
-const QUEUED = ['send', 'send_opaque', 'edit', 'delete', 'react', 'unreact'];
+const TYPES: Record<string, string> = {
+  send: 'message',
+  send_opaque: 'opaque',
+  edit: 'edit',
+  delete: 'delete',
+  react: 'react',
+  unreact: 'unreact',
+};
 
 /**
- * The event that the server does not send to the session that made an entry: the reply stands for
- * it. `null` for commands that append nothing.
+ * The event that the server does not send to the session that appended an entry: the reply stands
+ * for it. What a change of members really changed, the server alone knows: it is fetched.
  */
-export function ownEntry(
+export function appended(
   sender: string,
   cmd: string,
-  fields: Record<string, unknown>,
-  ack: Record<string, unknown>,
-): ServerEvent | null {
-  if (fields.client_id === undefined) return null;
+  fields: { conversation?: string; client_id?: string; resend?: boolean },
+  ack: Ack & { conversation?: string },
+): ServerEvent {
   const { conversation, client_id, resend, ...body } = fields;
-  const { entry, position, prev } = ack;
-  const rest = QUEUED.includes(cmd)
-    ? { type: TYPES[cmd] ?? cmd, ...body }
-    : { type: 'members', change: cmd === 'leave' ? cmd : { [CHANGES[cmd] ?? cmd]: body } };
-  return {
-    event: 'entry',
-    conversation: conversation ?? ack.conversation,
-    position,
-    prev,
-    entry,
-    sender,
-    client_id,
-    ...rest,
-  } as ServerEvent;
+  const { repeat, ...place } = ack;
+  const type = TYPES[cmd];
+  return (
+    type
+      ? { event: 'entry', conversation, sender, client_id, type, ...place, ...body }
+      : { event: 'heads', heads: [{ conversation, ...place }] }
+  ) as ServerEvent;
 }

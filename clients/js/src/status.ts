@@ -10,24 +10,18 @@ export interface Status {
   text: string;
 }
 
-const MENDED = 'it does not understand this app, which is to be mended';
+/** Why the server ended the connection. */
 const REASONS: Record<number, string> = {
-  1002: MENDED,
-  1003: MENDED,
-  1009: MENDED,
-  1012: 'it restarts',
-  1013: 'it is full',
-  4400: MENDED,
-  4408: 'it heard nothing of this device',
-  4429: 'this device sent too much',
+  1012: ': the server restarts',
+  1013: ': the server is full',
+  4429: ': this device sent too much',
 };
 
 export function status(state: State, behind: boolean, closeCode: number): Status {
-  const reason = REASONS[closeCode];
   const text = {
     connecting: 'Connecting.',
     online: behind ? 'Online, and fetching what was missed.' : 'Online.',
-    offline: `Offline${reason ? `: the server ended the connection, ${reason}` : ''}. Trying again; what you do is sent later.`,
+    offline: `Offline${REASONS[closeCode] ?? ''}. Trying again; what you do is sent later.`,
     refused: 'The server does not let you in. Sign in again.',
     stopped: 'Signed out.',
   }[state];

@@ -8,7 +8,7 @@ export interface Item {
   /** Its name for ever: sent again with the same one, it is the same entry. */
   clientId: string;
   cmd: Queued;
-  fields: Record<string, unknown>;
+  fields: object;
   /** Milliseconds since 1970, by this device's clock; only to be shown. */
   at: number;
   /** Its place in the order in which things were done. */
@@ -16,7 +16,7 @@ export interface Item {
   /** The sentence of an error that no repeat can help, or `null`. */
   failure: string | null;
   /** The other user of a direct conversation that may not exist before its first message. */
-  peer?: string;
+  peer?: string | undefined;
 }
 
 /**

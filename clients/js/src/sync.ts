@@ -11,29 +11,31 @@ const LIST_PAGE = 100;
 /** The server's limit of conversations of a user is 1,000. */
 const MAX_LIST_PAGES = 10;
 const RESUME_AT_ONCE = 100;
-const ATTACH_AT_ONCE = 8;
 export const PAGE = 200;
 const MAX_ROUNDS = 3;
 const RETRY_MS = 5000;
 /** How long an entry's missing predecessor may be one's own whose ack is still on its way. */
 const OWN_ACK_MS = 1000;
 
+/** What the client tells and is told. */
 export interface Book {
-  all(): Conversation[];
-  get(id: string): Conversation | undefined;
-  summary(item: Summary): Conversation;
+  readonly known: ReadonlyMap<string, Conversation>;
+  /** The conversation of this id, which is known from now on. */
+  at(id: string): Conversation;
   /** It is the user's no more. */
   forget(conversation: Conversation): void;
-  /** The server has lost a direct conversation; it is empty now. */
-  emptied(conversation: Conversation): void;
   /** After each step: there may be something to give to the app. */
   changed(conversation: Conversation): void;
-  /** Entries between were not given to the app: they are too many, and left to history. */
-  skipped(conversation: Conversation, after: number, before: number): void;
   /** Whether an ack is awaited in it. */
-  sending(conversation: Conversation): boolean;
+  sending(conversation: string): boolean;
   /** `behind` may have changed. */
   working(): void;
+  emit(
+    ...event:
+      | ['listed', Conversation, Summary]
+      | ['emptied', Conversation]
+      | ['skipped', Conversation, after: number, before: number]
+  ): void;
 }
 
 export interface SyncOptions {
@@ -49,9 +51,8 @@ export class Sync {
   #options: SyncOptions;
   #running: Promise<boolean> | null = null;
   #again = false;
-  #retrying = false;
   #catching = new Map<string, Promise<void>>();
-  #later = new Map<string, ReturnType<typeof setTimeout>>();
+  #waiting = new Set<unknown>();
 
   constructor(line: Line, book: Book, options: SyncOptions) {
     this.#line = line;
@@ -93,13 +94,11 @@ export class Sync {
     return work;
   }
 
-  /** The page before the oldest entry that is held. */
+  /** The page before the oldest entry that is held, of a log that was begun. */
   async older(conversation: Conversation, limit: number): Promise<void> {
     const { log, id } = conversation;
-    const before = log.oldest;
-    const from = before ?? (log.cursor === null ? null : log.cursor + 1);
-    const fields = from === null ? {} : { before: from };
-    const page = await this.#line.ask('history', { conversation: id, limit, ...fields });
+    const before = log.oldest ?? log.cursor! + 1;
+    const page = await this.#line.ask('history', { conversation: id, before, limit });
     log.pageBefore(before, page);
     this.#book.changed(conversation);
   }
@@ -113,8 +112,12 @@ export class Sync {
       this.#book.changed(conversation);
     } catch (error) {
       if (isStopped(error) || isGone(error as DardaError)) return;
-      setTimeout(() => this.fetchAt(conversation, position), RETRY_MS);
+      this.#later(`${id} ${position}`, RETRY_MS, () => this.fetchAt(conversation, position));
     }
+  }
+
+  get #all(): Conversation[] {
+    return [...this.#book.known.values()];
   }
 
   async #run(): Promise<boolean> {
@@ -129,10 +132,10 @@ export class Sync {
       }
     } catch (error) {
       whole = false;
-      if (!isStopped(error)) this.#runLater();
+      if (!isStopped(error)) this.#later(this, RETRY_MS, () => this.run());
     }
     this.#running = null;
-    this.#begin().then(() => this.#book.working());
+    this.#begin();
     return whole;
   }
 
@@ -141,38 +144,38 @@ export class Sync {
     return behind || hasNews || (this.#options.eager && log.cursor === null);
   }
 
-  /** Logs that are still to be caught up with, some at a time. */
+  /** Logs that are still to be caught up with, one after the other: whoever has news does not wait. */
   async #begin(): Promise<void> {
-    const wanting = this.#book.all().filter((it) => this.#wants(it));
-    for (let from = 0; from < wanting.length; from += ATTACH_AT_ONCE) {
-      const part = wanting.slice(from, from + ATTACH_AT_ONCE);
-      await Promise.all(part.map((conversation) => this.catchUp(conversation)));
+    for (const conversation of this.#all) {
+      if (this.#wants(conversation)) await this.catchUp(conversation);
     }
+    this.#book.working();
   }
 
   #unlessOwn(conversation: Conversation): void {
-    if (!this.#book.sending(conversation)) {
+    if (!this.#book.sending(conversation.id)) {
       this.catchUp(conversation);
-    } else if (!this.#later.has(conversation.id)) {
-      const timer = setTimeout(() => {
-        this.#later.delete(conversation.id);
-        if (conversation.log.broken) this.catchUp(conversation);
-      }, OWN_ACK_MS);
-      this.#later.set(conversation.id, timer);
+      return;
     }
+    this.#later(conversation, OWN_ACK_MS, () => {
+      if (conversation.log.broken) this.catchUp(conversation);
+    });
   }
 
   /** When the whole list has come, a conversation known before that is not in it is ours no more. */
   async #list(): Promise<void> {
-    const known = this.#book.all().filter(({ head }) => head > 0);
+    const known = this.#all.filter(({ head }) => head > 0);
     const listed = new Set<string>();
     let before: number | undefined;
     for (let pages = 0; pages < MAX_LIST_PAGES; pages += 1) {
-      const fields = { limit: LIST_PAGE, ...(before === undefined ? {} : { before }) };
+      const fields = { limit: LIST_PAGE, before };
       const { conversations } = await this.#line.ask('conversations', fields);
       for (const item of conversations) {
         listed.add(item.conversation);
-        this.#book.changed(this.#book.summary(item));
+        const conversation = this.#book.at(item.conversation);
+        conversation.summarize(item);
+        this.#book.emit('listed', conversation, item);
+        this.#book.changed(conversation);
       }
       before = conversations.at(-1)?.head;
       if (conversations.length < LIST_PAGE || before === undefined) {
@@ -185,13 +188,13 @@ export class Sync {
   }
 
   async #resume(): Promise<void> {
-    const held = this.#book.all().filter(({ log }) => log.cursor !== null);
+    const held = this.#all.filter(({ log }) => log.cursor !== null);
     for (let from = 0; from < held.length; from += RESUME_AT_ONCE) {
       const part = held.slice(from, from + RESUME_AT_ONCE);
       const cursors = part.map(({ id, log }) => ({ conversation: id, cursor: log.cursor! }));
       const answer = await this.#line.ask('resume', { cursors });
       for (const item of answer.conversations) {
-        const conversation = this.#book.get(item.conversation);
+        const conversation = this.#book.known.get(item.conversation);
         if (!conversation) continue;
         if (!item.error) await this.#take(conversation, item);
         else if (isGone(item.error)) this.#lost(conversation);
@@ -202,7 +205,7 @@ export class Sync {
 
   /** A direct conversation comes into being with its first message; until then a node may forget it. */
   async #reopen(): Promise<void> {
-    for (const { head, peer } of this.#book.all()) {
+    for (const { head, peer } of this.#all) {
       if (peer !== undefined && head === 0) await this.#line.ask('open_direct', { user: peer });
     }
   }
@@ -211,8 +214,8 @@ export class Sync {
     const { log, id } = conversation;
     try {
       for (let round = 0; round < MAX_ROUNDS; round += 1) {
-        const fields = log.cursor === null ? {} : { cursor: log.cursor };
-        const answer = await this.#line.ask('attach', { conversation: id, ...fields });
+        const fields = { conversation: id, cursor: log.cursor ?? undefined };
+        const answer = await this.#line.ask('attach', fields);
         await this.#take(conversation, answer);
         if (!conversation.behind) return;
         await pause(100 * 2 ** round);
@@ -232,7 +235,7 @@ export class Sync {
       return;
     }
     conversation.empty();
-    this.#book.emptied(conversation);
+    this.#book.emit('emptied', conversation);
     this.#book.changed(conversation);
   }
 
@@ -262,28 +265,30 @@ export class Sync {
     const newest = await this.#line.ask('attach', { conversation: id });
     log.restart(newest);
     conversation.sawHead(newest.head);
-    this.#book.skipped(conversation, from, log.oldest ?? 0);
+    this.#book.emit('skipped', conversation, from, log.oldest ?? 0);
     this.#book.changed(conversation);
   }
 
   #retry(conversation: Conversation): void {
-    setTimeout(() => {
-      if (this.#book.get(conversation.id) === conversation) this.catchUp(conversation);
-    }, RETRY_MS);
+    const { id } = conversation;
+    this.#later(id, RETRY_MS, () => {
+      if (this.#book.known.get(id) === conversation) this.catchUp(conversation);
+    });
   }
 
-  #runLater(): void {
-    if (this.#retrying) return;
-    this.#retrying = true;
+  /** Once at a time for each `what`. */
+  #later(what: unknown, ms: number, act: () => void): void {
+    if (this.#waiting.has(what)) return;
+    this.#waiting.add(what);
     setTimeout(() => {
-      this.#retrying = false;
-      this.run();
-    }, RETRY_MS);
+      this.#waiting.delete(what);
+      act();
+    }, ms);
   }
 }
 
 function isGone({ code }: { code: string }): boolean {
-  return code === 'not_found' || code === 'forbidden';
+  return /not_found|forbidden/.test(code);
 }
 
 function isStopped(error: unknown): boolean {

@@ -4,34 +4,26 @@
 
 import { Connection } from './connection.js';
 import type { ConnectionOptions, Url } from './connection.js';
-import { DardaError, late, lineLost, stopped, tooMany } from './errors.js';
+import { DardaError, lineLost, stopped } from './errors.js';
 import { randomId } from './id.js';
 import { Line } from './line.js';
 import type { LineEvents, State } from './line.js';
 import type { Command, Fields, Hello, Reply, ServerEvent } from './protocol.js';
-import { MAX_PENDING, REPLY_WITHIN_MS } from './wire.js';
+import { Replies } from './replies.js';
 
 /** How often a tab asks whether the one with the connection is there. */
 const WATCH_MS = 3000;
 /** After so many questions without an answer its lock is taken from it. */
 const SILENT = 2;
-/** A reply that takes longer than the one with the connection would wait itself. */
-const ANSWER_WITHIN_MS = REPLY_WITHIN_MS + 2000;
 
 type Message =
   | { is: 'who' }
-  | { is: 'state'; from: string; state: State; code: number; hello: Hello | null; turn: number }
+  | { is: 'state'; state: State; code: number; hello: Hello | null; turn: string }
   | { is: 'event'; frame: ServerEvent }
   | { is: 'ask'; from: string; n: number; cmd: Command; fields: any }
   | { is: 'reply'; to: string; n: number; ok?: unknown; error?: [string, string, number?] }
   | { is: 'share'; message: unknown }
   | { is: 'hurry' };
-
-interface Pending {
-  resolve(ok: any): void;
-  reject(error: DardaError): void;
-  timer: ReturnType<typeof setTimeout>;
-}
 
 /** Whether this browser has what it takes; without it each tab has a connection of its own. */
 export function canShare(): boolean {
@@ -48,10 +40,10 @@ export class Tabs extends Line {
   #inner: Connection | null = null;
   #quit = new AbortController();
   #release: (() => void) | null = null;
-  #leader = '';
-  #turn = 0;
-  #pending = new Map<number, Pending>();
-  #nextId = 1;
+  /** The tab with the connection, and which of its connections it is. */
+  #turn = '';
+  #turns = 0;
+  #replies = new Replies();
   #watch: ReturnType<typeof setInterval> | undefined;
   #silent = 0;
 
@@ -74,7 +66,7 @@ export class Tabs extends Line {
   stop(): void {
     clearInterval(this.#watch);
     this.become('stopped');
-    this.#lose(stopped());
+    this.#replies.lose(stopped());
     this.#quit.abort();
     const inner = this.#inner;
     this.#inner = null;
@@ -93,19 +85,10 @@ export class Tabs extends Line {
     this.#say({ is: 'share', message });
   }
 
-  request<C extends Command>(cmd: C, fields: Fields<C>): Promise<Reply<C>> {
+  async request<C extends Command>(cmd: C, fields: Fields<C>): Promise<Reply<C>> {
     if (this.#inner) return this.#inner.request(cmd, fields);
-    if (this.state !== 'online') return Promise.reject(this.gone());
-    if (this.#pending.size >= MAX_PENDING) return Promise.reject(tooMany());
-    const n = this.#nextId++;
-    return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => {
-        this.#pending.delete(n);
-        reject(late());
-      }, ANSWER_WITHIN_MS);
-      this.#pending.set(n, { resolve, reject, timer });
-      this.#say({ is: 'ask', from: this.#me, n, cmd, fields });
-    });
+    if (this.state !== 'online') throw this.gone();
+    return this.#replies.to((n) => this.#say({ is: 'ask', from: this.#me, n, cmd, fields }));
   }
 
   #say(message: Message): void {
@@ -129,17 +112,16 @@ export class Tabs extends Line {
 
   #lead(): void {
     this.leads = true;
-    this.#leader = this.#me;
-    this.#lose(lineLost());
+    this.#replies.lose(lineLost());
     const inner: Connection = new Connection(
       this.#url,
       {
-        online: (hello) => {
+        online: () => {
           if (inner !== this.#inner) return;
-          this.#turn += 1;
-          this.hello = hello;
+          this.hello = inner.hello;
+          this.#turn = `${this.#me} ${(this.#turns += 1)}`;
           this.#tell();
-          this.on.online(hello);
+          this.on.online();
         },
         event: (frame) => {
           if (inner !== this.#inner) return;
@@ -157,6 +139,7 @@ export class Tabs extends Line {
       this.#options,
     );
     this.#inner = inner;
+    this.#turn = this.#me;
     this.become('connecting');
     this.#tell();
     this.on.leads?.();
@@ -170,7 +153,6 @@ export class Tabs extends Line {
     const inner = this.#inner;
     this.#inner = null;
     inner?.stop();
-    this.#leader = '';
     this.become('connecting');
     this.#queue();
     this.#say({ is: 'who' });
@@ -178,31 +160,28 @@ export class Tabs extends Line {
 
   #tell(): void {
     const { state, closeCode: code, hello } = this;
-    this.#say({ is: 'state', from: this.#me, state, code, hello, turn: this.#turn });
+    this.#say({ is: 'state', state, code, hello, turn: this.#turn });
   }
 
   #heard(message: Message): void {
     const inner = this.#inner;
-    switch (message.is) {
-      case 'share':
-        this.on.shared?.(message.message);
-        return;
-      case 'who':
-        if (inner) this.#tell();
-        return;
-      case 'hurry':
-        inner?.hurry();
-        return;
-      case 'ask':
-        if (inner) this.#answer(inner, message);
-        return;
-      default:
+    const { is } = message;
+    if (is === 'share') {
+      this.on.shared?.(message.message);
+    } else if (inner) {
+      if (is === 'who') this.#tell();
+      else if (is === 'hurry') inner.hurry();
+      else if (is === 'ask') this.#answer(inner, message);
+    } else if (is === 'event') {
+      this.#silent = 0;
+      this.on.event(message.frame);
+    } else if (is === 'state') {
+      this.#silent = 0;
+      this.#learn(message);
+    } else if (is === 'reply' && message.to === this.#me) {
+      const { n, ok, error } = message;
+      this.#replies.settle(n, ok, error && new DardaError(...error));
     }
-    if (inner) return;
-    this.#silent = 0;
-    if (message.is === 'event') this.on.event(message.frame);
-    else if (message.is === 'state') this.#learn(message);
-    else if (message.to === this.#me) this.#settle(message);
   }
 
   #answer(inner: Connection, { from: to, n, cmd, fields }: Message & { is: 'ask' }): void {
@@ -213,33 +192,14 @@ export class Tabs extends Line {
     );
   }
 
-  #settle({ n, ok, error }: Message & { is: 'reply' }): void {
-    const waiting = this.#pending.get(n);
-    if (!waiting) return;
-    this.#pending.delete(n);
-    clearTimeout(waiting.timer);
-    if (error) waiting.reject(new DardaError(...error));
-    else waiting.resolve(ok);
-  }
-
-  #learn({ from, state, code, hello, turn }: Message & { is: 'state' }): void {
-    const isNew = from !== this.#leader || turn !== this.#turn;
-    if (from !== this.#leader) this.#lose(lineLost());
-    this.#leader = from;
+  #learn({ state, code, hello, turn }: Message & { is: 'state' }): void {
+    const isNew = turn !== this.#turn || this.state !== 'online';
+    if (turn !== this.#turn) this.#replies.lose(lineLost());
     this.#turn = turn;
     this.closeCode = code;
     this.hello = hello;
-    const before = this.state;
     this.become(state);
-    if (state === 'online' && hello && (isNew || before !== 'online')) this.on.online(hello);
-  }
-
-  #lose(error: DardaError): void {
-    for (const { reject, timer } of this.#pending.values()) {
-      clearTimeout(timer);
-      reject(error);
-    }
-    this.#pending.clear();
+    if (state === 'online' && isNew) this.on.online();
   }
 
   /** A tab that nobody sees may be asleep itself, and takes nothing from anybody. */

@@ -1,16 +1,15 @@
 // One socket, from its opening to its end: frames, the reply to each command, and the heartbeat that
 // finds a dead peer. It never comes back; `Connection` makes the next one.
 
-import { DardaError, late, lineLost, refusal, tooMany } from './errors.js';
-import { ownEntry } from './protocol.js';
-import type { Failure, Hello, ServerEvent } from './protocol.js';
+import { DardaError, lineLost } from './errors.js';
+import { appended } from './protocol.js';
+import type { Hello, ServerEvent } from './protocol.js';
+import { Replies } from './replies.js';
 
 const SUBPROTOCOL = 'darda.v1';
 const HELLO_WITHIN_MS = 10_000;
-/** A reply that takes longer counts as lost; what was asked may have been done. */
-export const REPLY_WITHIN_MS = 10_000;
-/** Commands that wait for a reply. More are refused, so that a stuck server fills no memory. */
-export const MAX_PENDING = 1000;
+/** What a command's id adds to it at most. */
+const ID_BYTES = 22;
 const DEFAULT_HEARTBEAT_MS = 20_000;
 
 /** The part of a WebSocket that is used. */
@@ -33,21 +32,12 @@ export interface WireEvents {
   end(code: number): void;
 }
 
-interface Pending {
-  cmd: string;
-  fields: object;
-  resolve(ok: any): void;
-  reject(error: DardaError): void;
-  timer: ReturnType<typeof setTimeout>;
-}
-
 export class Wire {
   #socket: Socket;
   #on: WireEvents;
-  #pending = new Map<number, Pending>();
-  #nextId = 1;
+  #replies = new Replies();
   #timer: ReturnType<typeof setTimeout>;
-  #hello: Hello | null = null;
+  #hello: Hello | undefined;
   #heard = true;
   #ended = false;
 
@@ -62,28 +52,25 @@ export class Wire {
   }
 
   /** Sends a command. The promise ends with its reply or a `DardaError`. */
-  request(cmd: string, fields: object): Promise<any> {
-    if (this.#ended) return Promise.reject(lineLost());
-    if (this.#pending.size >= MAX_PENDING) return Promise.reject(tooMany());
-    const id = this.#nextId++;
-    const frame = JSON.stringify({ id, cmd, ...fields });
-    const limit = this.#hello?.limits?.max_frame_bytes ?? Infinity;
+  async request(cmd: string, fields: object): Promise<any> {
+    if (this.#ended) throw lineLost();
+    const { user = '', limits } = this.#hello ?? {};
     // The server would close the connection, and after each reconnect again.
-    if (frame.length > limit / 3 && new TextEncoder().encode(frame).length > limit) {
-      return Promise.reject(new DardaError('too_large', `a command is over ${limit} bytes`));
+    const limit = limits?.max_frame_bytes ?? Infinity;
+    const text = JSON.stringify({ cmd, ...fields });
+    if (text.length > limit / 4 && new Blob([text]).size + ID_BYTES > limit) {
+      throw new DardaError('too_large', `a command is over ${limit} bytes`);
     }
-    return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => {
-        this.#pending.delete(id);
-        reject(late());
-      }, REPLY_WITHIN_MS);
-      this.#pending.set(id, { cmd, fields, resolve, reject, timer });
-      this.#socket.send(frame);
-    });
+    return this.#replies.to(
+      (id) => this.#socket.send(`{"id":${id},${text.slice(1)}`),
+      (ok) => {
+        if (ok.position !== undefined) this.#on.event(appended(user, cmd, fields, ok));
+      },
+    );
   }
 
   get idle(): boolean {
-    return this.#pending.size === 0;
+    return this.#replies.none;
   }
 
   /** A goodbye. */
@@ -109,31 +96,18 @@ export class Wire {
       this.abandon();
       return;
     }
-    if (frame.event === 'hello') {
+    const { event, id, ok, error } = frame;
+    if (event === 'hello') {
       this.#hello = frame;
       clearTimeout(this.#timer);
       this.#timer = setInterval(() => this.#beat(), frame.heartbeat_ms ?? DEFAULT_HEARTBEAT_MS);
       this.#on.hello(frame);
-    } else if (frame.event !== undefined) {
+    } else if (event) {
       this.#on.event(frame);
     } else {
-      this.#reply(frame);
+      const { code, message, retry_after_ms: retryAfterMs } = error ?? {};
+      this.#replies.settle(id, ok, error && new DardaError(code, message, retryAfterMs));
     }
-  }
-
-  #reply({ id, ok, error }: { id: number; ok: any; error?: Failure }): void {
-    const waiting = this.#pending.get(id);
-    if (!waiting) return;
-    this.#pending.delete(id);
-    clearTimeout(waiting.timer);
-    if (error) {
-      waiting.reject(refusal(error));
-      return;
-    }
-    const { cmd, fields } = waiting;
-    const own = ownEntry(this.#hello?.user ?? '', cmd, fields as Record<string, unknown>, ok);
-    if (own) this.#on.event(own);
-    waiting.resolve(ok);
   }
 
   /** Nothing since the last beat, although that one asked for a reply: the peer is dead. */
@@ -152,11 +126,7 @@ export class Wire {
     if (this.#ended) return;
     this.#ended = true;
     clearTimeout(this.#timer);
-    for (const { reject, timer } of this.#pending.values()) {
-      clearTimeout(timer);
-      reject(lineLost());
-    }
-    this.#pending.clear();
+    this.#replies.lose(lineLost());
     this.#on.end(code);
   }
 }

@@ -123,7 +123,7 @@ export class Chat {
     const client_id = crypto.randomUUID();
     const fields = { client_id, title, members, history };
     const { conversation: id } = await this.#client.ask('create_group', fields);
-    const conversation = this.#conversation(this.#client.get(id));
+    const conversation = this.#conversation(await this.#client.open(id));
     Object.assign(conversation, { known: true, kind: 'group', title, role: 'owner' });
     this.open(id);
   }
