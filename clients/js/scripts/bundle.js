@@ -7,10 +7,10 @@ import { minify } from 'terser';
 
 /** What only the client's own modules say to each other; what an app or the wire names stays. */
 const OWN = `
-  abandon appended attached become begin broken catchUp changed check closeCode direct eager emptied
-  fetchAt flush flushAll follow forget gone hasNews hear heard how idle isBehind kept known leads lose
-  none pageAfter pageBefore receive refused restart run sawHead sending settle share shared summarize
-  suspect timer trim trouble turn withdraw working
+  abandon attached become begin broken catchUp changed check closeCode doing eager empty fetchAt flush
+  flushAll forget frame gone hasNews hear heard how idle isBehind known leads lose none pageAfter
+  pageBefore receive refused restart run sawHead sending settle share shared summarize suspect take
+  timer told trim trouble turn withdraw working
 `;
 
 const { outputFiles } = await build({
@@ -27,7 +27,7 @@ const { outputFiles } = await build({
 const { code } = await minify(outputFiles[0].text, {
   module: true,
   ecma: 2022,
-  compress: { passes: 4, unsafe_arrows: true, keep_fargs: false, pure_getters: true },
+  compress: { passes: 4, unsafe_arrows: true, keep_fargs: false, pure_getters: true, hoist_funs: true },
 });
-const banner = '// darda-client, built from clients/js. MIT OR Apache-2.0\n';
+const banner = '// darda-client. MIT OR Apache-2.0\n';
 await writeFile('dist/darda-client.js', `${banner}${code}\n`);

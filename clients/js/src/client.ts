@@ -62,7 +62,11 @@ export interface ClientOptions {
 export type Events = {
   /** Online, offline, behind…: see `client.status`. */
   status: [status: Status];
-  /** Each entry once, in each conversation in order; `late`: its place is before others. */
+  /**
+   * Each entry once, in each conversation in order; `late`: its place is before others. If a listener
+   * returns a promise, the cursor is not stored before that is fulfilled: whoever is killed before
+   * gets the entry again.
+   */
   entry: [entry: Entry, conversation: Conversation, late: boolean];
   /** An entry that was given stands somewhere else now. */
   moved: [entry: Entry, conversation: Conversation];
@@ -318,15 +322,26 @@ export class Client extends Emitter<Events> {
     this.#changed(conversation);
   }
 
-  /** Gives the app what is in order now. */
+  /** Gives the app what is in order now. The cursor is kept when the app is done with it. */
   #changed(conversation: Conversation): void {
-    const { log, id } = conversation;
+    const { log, id, told, doing } = conversation;
+    const { cursor } = log;
+    const more: unknown[] = [];
     for (const { entry, how } of log.take()) {
       if (entry.sender === this.hello?.user) this.#outbox.settle(entry);
-      if (how === 'moved') this.emit('moved', entry, conversation);
-      else this.emit('entry', entry, conversation, how === 'late');
+      if (how === 'moved') this.emit(how, entry, conversation);
+      else more.push(...this.emit('entry', entry, conversation, how === 'late'));
     }
-    if (log.cursor !== conversation.kept) this.#saveCursor(id, (conversation.kept = log.cursor));
+    conversation.told = cursor;
+    if (doing || more.length > 0) {
+      const all = (conversation.doing = Promise.all([doing, ...more]).then(() => {
+        if (conversation.doing === all) conversation.doing = null;
+        this.#saveCursor(id, cursor);
+      }));
+      all.catch(() => {});
+    } else if (told !== cursor) {
+      this.#saveCursor(id, cursor);
+    }
     conversation.trim();
     this.emit('changed', conversation);
   }

@@ -9,8 +9,10 @@ export const MAX_HELD = 1000;
 export class Conversation {
   readonly id: string;
   log = new Log();
-  /** The cursor that the storage has, or will have soon. */
-  kept: number | null = null;
+  /** The cursor up to which the app was given everything. */
+  told: number | null = null;
+  /** What the app is still doing with what it was given. */
+  doing: Promise<unknown> | null = null;
   /** The newest position that anybody spoke of. */
   head = 0;
   /** What the list of conversations said last; `null` until it did. */
@@ -25,10 +27,6 @@ export class Conversation {
 
   constructor(id: string) {
     this.id = id;
-  }
-
-  get direct(): boolean {
-    return this.peer !== undefined;
   }
 
   summarize(summary: Summary): void {

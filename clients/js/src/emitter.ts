@@ -1,20 +1,26 @@
 // Who listens to what.
 
+type Listener = (...args: any[]) => unknown;
+
 export class Emitter<Events extends Record<string, unknown[]>> {
-  #listeners = new Map<keyof Events, Set<(...args: any[]) => void>>();
+  #listeners = new Set<[name: keyof Events, listener: Listener]>();
 
   /** Calls `listener` for each event of this name; the function that is returned ends that. */
-  on<Name extends keyof Events>(name: Name, listener: (...args: Events[Name]) => void): () => void {
-    const listeners = this.#listeners.get(name) ?? new Set();
-    this.#listeners.set(name, listeners);
-    listeners.add(listener);
-    return () => listeners.delete(listener);
+  on<Name extends keyof Events>(
+    name: Name,
+    listener: (...args: Events[Name]) => unknown,
+  ): () => void {
+    const listening: [Name, Listener] = [name, listener];
+    this.#listeners.add(listening);
+    return () => this.#listeners.delete(listening);
   }
 
-  protected emit<Name extends keyof Events>(name: Name, ...args: Events[Name]): void {
-    for (const listener of this.#listeners.get(name) ?? []) {
+  /** What the listeners are still doing with it. */
+  protected emit<Name extends keyof Events>(name: Name, ...args: Events[Name]): unknown[] {
+    const doing: unknown[] = [];
+    for (const [wanted, listener] of this.#listeners) {
       try {
-        listener(...args);
+        if (wanted === name) doing.push(listener(...args));
       } catch (error) {
         // A defect of the app is the app's: it must not leave a log half done.
         queueMicrotask(() => {
@@ -22,5 +28,6 @@ export class Emitter<Events extends Record<string, unknown[]>> {
         });
       }
     }
+    return doing.filter(Boolean);
   }
 }

@@ -1,78 +1,62 @@
 // The storage of browsers: one database for each user, shared by the tabs.
 
-import type { Item, Storage } from './storage.js';
+import { NamedValues } from './storage.js';
 
-/** Items by conversation and client id, cursors by conversation alone. */
 const STORE = 'kept';
 
-export class IndexedDbStorage implements Storage {
+export class IndexedDbStorage extends NamedValues {
   readonly #name: string;
   #opened: Promise<IDBDatabase> | undefined;
 
   /** `name`: of the database; different for each user. */
   constructor(name: string) {
+    super();
     this.#name = name;
   }
 
-  async load() {
-    const items: Item[] = [];
-    const cursors: [string, number][] = [];
-    const [keys, values] = await this.#run('readonly', (store) => [
-      store.getAllKeys(),
-      store.getAll(),
-    ]);
-    keys!.forEach((key, at) => {
-      if (typeof key === 'string') cursors.push([key, values![at]]);
-      else items.push(values![at]);
+  protected values(): Promise<unknown[]> {
+    return this.#run('readonly', (store) => store.getAll());
+  }
+
+  protected write(values: [string, unknown][]): Promise<void> {
+    return this.#run('readwrite', (store) => {
+      for (const [name, value] of values) {
+        if (value === null) store.delete(name);
+        else store.put(value, name);
+      }
     });
-    return { items, cursors };
   }
 
-  async put(item: Item) {
-    await this.#run('readwrite', (store) => [store.put(item, [item.conversation, item.clientId])]);
-  }
-
-  async remove(conversation: string, clientId: string) {
-    await this.#run('readwrite', (store) => [store.delete([conversation, clientId])]);
-  }
-
-  async setCursors(cursors: [string, number | null][]) {
-    await this.#run('readwrite', (store) =>
-      cursors.map(([id, cursor]) => (cursor === null ? store.delete(id) : store.put(cursor, id))),
-    );
-  }
-
-  /** Runs a transaction; the results are there when it is committed. */
+  /** Runs a transaction; the result is there when it is committed. */
   async #run(
     mode: IDBTransactionMode,
-    ask: (store: IDBObjectStore) => IDBRequest[],
-  ): Promise<any[][]> {
+    ask: (store: IDBObjectStore) => IDBRequest | void,
+  ): Promise<any> {
     const database = await (this.#opened ??= this.#open());
     return new Promise((resolve, reject) => {
       const transaction = database.transaction(STORE, mode, { durability: 'strict' });
-      const requests = ask(transaction.objectStore(STORE));
-      transaction.oncomplete = () => resolve(requests.map(({ result }) => result));
+      const request = ask(transaction.objectStore(STORE));
+      transaction.oncomplete = () => resolve(request?.result);
       transaction.onabort = () => reject(transaction.error);
     });
   }
 
   #open(): Promise<IDBDatabase> {
-    const opened = new Promise<IDBDatabase>((resolve, reject) => {
+    return new Promise((resolve, reject) => {
       const request = indexedDB.open(this.#name, 1);
       request.onupgradeneeded = () => request.result.createObjectStore(STORE);
-      request.onerror = () => reject(request.error);
+      request.onerror = () => {
+        this.#opened = undefined;
+        reject(request.error);
+      };
       request.onsuccess = () => {
         // A later version of this client in another tab must not wait for this one.
         request.result.onversionchange = () => {
-          request.result.close();
           this.#opened = undefined;
+          request.result.close();
         };
         resolve(request.result);
       };
     });
-    opened.catch(() => {
-      this.#opened = undefined;
-    });
-    return opened;
   }
 }

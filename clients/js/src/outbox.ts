@@ -67,7 +67,7 @@ export class Outbox {
     const held = this.#find(conversation, clientId);
     if (held) return this.#way(held);
     if (this.#items.length >= MAX_ITEMS) {
-      throw new DardaError('outbox_full', 'too many messages wait to be sent');
+      throw new DardaError('outbox_full', 'too many messages wait');
     }
     const seq = (this.#items.at(-1)?.seq ?? 0) + 1;
     const at = Date.now();

@@ -15,7 +15,7 @@ interface Waiting {
 }
 
 export function tooMany(): DardaError {
-  return new DardaError('busy', 'too many commands wait for a reply', 1000);
+  return new DardaError('busy', 'too many commands wait', 1000);
 }
 
 export class Replies {

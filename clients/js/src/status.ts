@@ -14,13 +14,13 @@ export interface Status {
 const REASONS: Record<number, string> = {
   1012: ': the server restarts',
   1013: ': the server is full',
-  4429: ': this device sent too much',
+  4429: ': too much was sent',
 };
 
 export function status(state: State, behind: boolean, closeCode: number): Status {
   const text = {
     connecting: 'Connecting.',
-    online: behind ? 'Online, and fetching what was missed.' : 'Online.',
+    online: behind ? 'Online, fetching what was missed.' : 'Online.',
     offline: `Offline${REASONS[closeCode] ?? ''}. Trying again; what you do is sent later.`,
     refused: 'The server does not let you in. Sign in again.',
     stopped: 'Signed out.',

@@ -36,33 +36,47 @@ export interface Storage {
   setCursors(cursors: [conversation: string, position: number | null][]): Promise<void>;
 }
 
-/** Outlives a client, not the process. */
-export class MemoryStorage implements Storage {
-  readonly #items = new Map<string, Item>();
-  readonly #cursors = new Map<string, number>();
-
-  /** Items that wait. */
-  get size(): number {
-    return this.#items.size;
-  }
-
+/** A storage on anything that keeps values under names. */
+export abstract class NamedValues implements Storage {
   async load() {
-    const items = [...this.#items.values()].map((item) => structuredClone(item));
-    return { items, cursors: [...this.#cursors] };
+    const items: Item[] = [];
+    const cursors: [string, number][] = [];
+    for (const value of await this.values()) {
+      if (Array.isArray(value)) cursors.push(value as [string, number]);
+      else items.push(value as Item);
+    }
+    return { items, cursors };
   }
 
-  async put(item: Item) {
-    this.#items.set(`${item.conversation} ${item.clientId}`, structuredClone(item));
+  put(item: Item): Promise<void> {
+    return this.write([[`${item.conversation} ${item.clientId}`, item]]);
   }
 
-  async remove(conversation: string, clientId: string) {
-    this.#items.delete(`${conversation} ${clientId}`);
+  remove(conversation: string, clientId: string): Promise<void> {
+    return this.write([[`${conversation} ${clientId}`, null]]);
   }
 
-  async setCursors(cursors: [string, number | null][]) {
-    for (const [conversation, position] of cursors) {
-      if (position === null) this.#cursors.delete(conversation);
-      else this.#cursors.set(conversation, position);
+  setCursors(cursors: [string, number | null][]): Promise<void> {
+    return this.write(cursors.map(([id, cursor]) => [id, cursor === null ? null : [id, cursor]]));
+  }
+
+  protected abstract values(): Promise<unknown[]>;
+  /** All or nothing; `null` takes the value of this name away. */
+  protected abstract write(values: [name: string, value: unknown][]): Promise<void>;
+}
+
+/** Outlives a client, not the process. */
+export class MemoryStorage extends NamedValues {
+  readonly #values = new Map<string, unknown>();
+
+  protected async values() {
+    return structuredClone([...this.#values.values()]);
+  }
+
+  protected async write(values: [string, unknown][]) {
+    for (const [name, value] of structuredClone(values)) {
+      if (value === null) this.#values.delete(name);
+      else this.#values.set(name, value);
     }
   }
 }

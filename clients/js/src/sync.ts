@@ -230,13 +230,13 @@ export class Sync {
 
   /** Not ours any more. A direct conversation is for ever: if it is not there, it is empty. */
   #lost(conversation: Conversation): void {
-    if (!conversation.direct) {
+    if (conversation.peer === undefined) {
       this.#book.forget(conversation);
-      return;
+    } else {
+      conversation.empty();
+      this.#book.emit('emptied', conversation);
+      this.#book.changed(conversation);
     }
-    conversation.empty();
-    this.#book.emit('emptied', conversation);
-    this.#book.changed(conversation);
   }
 
   async #take(conversation: Conversation, answer: Attached): Promise<void> {

@@ -165,7 +165,7 @@ test('a restart of the app sends what waits, in order and marked', async (t) => 
   const one = await it.answer('send', ack(40, 30));
   const two = await it.answer('send', ack(50, 40));
   assert.deepEqual([one.text, one.resend, two.text, two.resend], ['one', true, 'two', true]);
-  assert.equal(storage.size, 0);
+  assert.deepEqual((await storage.load()).items, []);
 });
 
 test('a conversation that began meanwhile is given from its beginning', async (t) => {
@@ -324,7 +324,7 @@ test('it says in words how it stands', async (t) => {
   await it.tick(400);
   it.sockets.last.drop(4401);
   assert.deepEqual(words, [
-    'Online, and fetching what was missed.',
+    'Online, fetching what was missed.',
     'Online.',
     'Offline: the server restarts. Trying again; what you do is sent later.',
     'The server does not let you in. Sign in again.',
@@ -353,4 +353,35 @@ test('a frame that is no JSON ends the connection', async (t) => {
   const it = await follow(t);
   it.sockets.last.onmessage({ data: '{"event":"ent' });
   assert.equal(it.client.status.state, 'offline');
+});
+
+test('the cursor is stored when the app is done with what it was given, in order', async (t) => {
+  const storage = new MemoryStorage();
+  const it = await follow(t, { storage });
+  const stored = async () => new Map((await storage.load()).cursors).get('c1');
+  const done = [];
+  it.client.on('entry', () => new Promise((resolve) => done.push(resolve)));
+  await it.hears(entry(message(40, 30)));
+  await it.hears(entry(message(50, 40)));
+  assert.equal(await stored(), 30);
+  done[1]();
+  await settled();
+  assert.equal(await stored(), 30, 'the one before is not done');
+  done[0]();
+  await settled();
+  assert.equal(await stored(), 50);
+});
+
+test('a listener that fails keeps the cursor where it was', async (t) => {
+  const storage = new MemoryStorage();
+  const it = await follow(t, { storage });
+  let fail = true;
+  it.client.on('entry', async () => {
+    if (fail) throw new Error('the app cannot keep it');
+  });
+  await it.hears(entry(message(40, 30)));
+  fail = false;
+  await it.hears(entry(message(50, 40)));
+  assert.equal(new Map((await storage.load()).cursors).get('c1'), 30);
+  assert.deepEqual(it.told, ['40', '50'], 'the stream goes on');
 });

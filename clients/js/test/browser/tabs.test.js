@@ -100,8 +100,13 @@ class Tab {
     );
   }
 
-  waiting(conversation) {
-    return this.page.evaluate((id) => client.outbox(id).length, conversation);
+  /** Waits until so many wait to be sent. */
+  async waiting(conversation, count) {
+    await this.page
+      .waitForFunction(([id, it]) => client.outbox(id).length === it, [conversation, count], WITHIN)
+      .catch(() => {});
+    const now = await this.page.evaluate((id) => client.outbox(id).length, conversation);
+    assert.equal(now, count, 'so many wait');
   }
 
   async gets(...texts) {
@@ -129,7 +134,7 @@ test('three tabs have one connection, and each is given each entry once', async 
   await tabs[2].gets('one', 'two', 'three');
   await tabs[2].write(id, 'four');
   for (const tab of [alice, ...tabs]) await tab.gets('one', 'two', 'three', 'four');
-  for (const tab of tabs) assert.equal(await tab.waiting(id), 0);
+  for (const tab of tabs) await tab.waiting(id, 0);
   assert.equal(bob.sockets.length, 1);
 });
 
@@ -144,12 +149,12 @@ test('the outbox is one: what one tab writes offline, every tab shows, and it is
   await one.is('offline');
   await two.is('offline');
   await one.write(id, 'from one');
-  await two.page.waitForFunction((it) => client.outbox(it).length === 1, id, WITHIN);
+  await two.waiting(id, 1);
   await two.write(id, 'from two');
-  await one.page.waitForFunction((it) => client.outbox(it).length === 2, id, WITHIN);
+  await one.waiting(id, 2);
   dora.network.mend();
   for (const tab of [carl, one, two]) await tab.gets('from one', 'from two');
-  for (const tab of [one, two]) assert.equal(await tab.waiting(id), 0);
+  for (const tab of [one, two]) await tab.waiting(id, 0);
 });
 
 /** The end of the tab's process, without a word. */
@@ -181,7 +186,7 @@ for (const [how, end] of [
     await first.write(id, ...numbered(1, 10));
     await second.write(id, ...numbered(11, 20));
     await alice.gets('before', 'message 1');
-    assert.equal(await second.waiting(id), 20, 'not one is acknowledged');
+    await second.waiting(id, 20);
     await end(first);
     await second.is('online');
     assert.equal(bob.sockets.length, 2);
@@ -189,7 +194,7 @@ for (const [how, end] of [
     const all = ['before', ...numbered(1, 20)];
     await alice.gets(...all);
     await second.gets(...all);
-    assert.equal(await second.waiting(id), 0);
+    await second.waiting(id, 0);
     await alice.write(id, 'after');
     await second.gets(...all, 'after');
   });
