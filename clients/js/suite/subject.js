@@ -29,9 +29,12 @@ const places = new Map();
 /** What the app has not taken yet; `null` while it takes everything at once. */
 let held = null;
 
+/** Fulfilled when the app has it: until then the client's cursor stays where it is. */
 function give(report) {
-  if (held) held.push(report);
-  else say(report);
+  if (!held) return say(report);
+  return new Promise((taken) => {
+    held.push(() => taken(say(report)));
+  });
 }
 
 /** The client's waits become shorter by a clock of timers that runs faster. */
@@ -48,7 +51,7 @@ function listen() {
   client.on('status', status);
   client.on('entry', (entry, _, late) => {
     places.set(entry.entry, entry.position);
-    give({ report: 'entry', text: null, ...entry, ...(late ? { late } : {}) });
+    return give({ report: 'entry', text: null, ...entry, ...(late ? { late } : {}) });
   });
   const moved = (conversation, entry, to) => {
     const from = places.get(entry);
@@ -98,7 +101,7 @@ const commands = {
   continue() {
     const given = held ?? [];
     held = null;
-    given.forEach(say);
+    for (const take of given) take();
   },
   /** The client reads the wall clock only to say when something was written. */
   clock({ by_ms: by }) {
