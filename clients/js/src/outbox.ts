@@ -9,7 +9,7 @@ import type { Ack, Commands, Entry, Queued } from './protocol.js';
 import type { Item, Storage } from './storage.js';
 
 /** Items that may wait. More are refused, with a word to the user. */
-export const MAX_ITEMS = 500;
+export const MAX_ITEMS = 1000;
 
 /** What one tab tells the others. */
 export type Share = { put: Item } | { drop: Item };
