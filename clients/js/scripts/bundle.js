@@ -27,7 +27,13 @@ const { outputFiles } = await build({
 const { code } = await minify(outputFiles[0].text, {
   module: true,
   ecma: 2022,
-  compress: { passes: 4, unsafe_arrows: true, keep_fargs: false, pure_getters: true, hoist_funs: true },
+  compress: {
+    passes: 4,
+    unsafe_arrows: true,
+    keep_fargs: false,
+    pure_getters: true,
+    hoist_funs: true,
+  },
 });
 const banner = '// darda-client. MIT OR Apache-2.0\n';
 await writeFile('dist/darda-client.js', `${banner}${code}\n`);

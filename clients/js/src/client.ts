@@ -1,26 +1,22 @@
 // One user's client: everything together, as an app holds it.
 
-import type { Random } from './backoff.js';
 import { Connection } from './connection.js';
-import type { Url } from './connection.js';
 import { Conversation } from './conversation.js';
 import { Emitter } from './emitter.js';
 import { DardaError } from './errors.js';
 import { randomId } from './id.js';
 import type { Line, LineEvents } from './line.js';
+import type { ClientOptions, Events } from './options.js';
 import { Outbox } from './outbox.js';
 import type { Outgoing, Share } from './outbox.js';
 import type {
   Command,
   Content,
-  Entry,
   Fields,
   Hello,
   Queued,
-  Receipt,
   Reply,
   ServerEvent,
-  Summary,
 } from './protocol.js';
 import { status } from './status.js';
 import type { Status } from './status.js';
@@ -28,67 +24,11 @@ import { MemoryStorage } from './storage.js';
 import type { Item, Storage } from './storage.js';
 import { Sync } from './sync.js';
 import { Tabs, canShare } from './tabs.js';
-import type { SocketConstructor } from './wire.js';
 
 const MAX_GAP_PAGES = 50;
 /** Has a cursor once the list has come: a conversation that is not known then is a new one. */
 const ANY = '';
 const OLDER_AT_ONCE = 100;
-
-export interface ClientOptions {
-  /** `ws://HOST/v1/ws` with whatever says who the user is; a function is asked for each connect. */
-  url: Url;
-  /** Where cursors and outbox are kept; in memory if it is not named. */
-  storage?: Storage;
-  /** The WebSocket constructor; `globalThis.WebSocket` if it is not named. */
-  Socket?: SocketConstructor;
-  /**
-   * The name under which a browser's tabs share one connection and one outbox: the same in all tabs
-   * of a user, and of nobody else. Tabs that share name the same storage. Without it, or where the
-   * browser has no Web Locks, each has its own connection.
-   */
-  tabs?: string;
-  /**
-   * `true`: the app keeps what it is given, and gets what came after that, also after a restart: every
-   * conversation is followed from its stored cursor. `false`: each start begins with the newest page,
-   * of the conversations that are opened or have news.
-   */
-  resume?: boolean;
-  /** A gap wider than this many pages of 200 entries is not closed but told as `skipped`; 50. */
-  maxGapPages?: number;
-  random?: Random;
-}
-
-export type Events = {
-  /** Online, offline, behind…: see `client.status`. */
-  status: [status: Status];
-  /**
-   * Each entry once, in each conversation in order; `late`: its place is before others. If a listener
-   * returns a promise, the cursor is not stored before that is fulfilled: whoever is killed before
-   * gets the entry again.
-   */
-  entry: [entry: Entry, conversation: Conversation, late: boolean];
-  /** An entry that was given stands somewhere else now. */
-  moved: [entry: Entry, conversation: Conversation];
-  /** An entry does not stand at `position`; it stands at `stands`, or nowhere. */
-  withdrawn: [entry: string, position: number, stands: number | null, conversation: Conversation];
-  /** What lies between was not given: it is too much, and left to `ask('history')`. */
-  skipped: [conversation: Conversation, after: number, before: number];
-  /** The list of conversations says something of this one. */
-  listed: [conversation: Conversation, summary: Summary];
-  /** The user is no longer a member, or the conversation is no more. */
-  left: [conversation: Conversation];
-  /** The server has lost a direct conversation: it is empty now. */
-  emptied: [conversation: Conversation];
-  /** Its log or what waits in it changed: a reason to draw it again. */
-  changed: [conversation: Conversation];
-  receipts: [conversation: Conversation, receipts: Receipt[]];
-  typing: [conversation: Conversation, user: string, active: boolean];
-  /** What the user did will not succeed. It stays in the outbox until `retry` or `discard`. */
-  refused: [item: Item, error: DardaError];
-  /** The storage failed: what is in memory goes on, but would not outlive a restart. */
-  trouble: [error: unknown];
-};
 
 export class Client extends Emitter<Events> {
   #line: Line;
@@ -125,7 +65,7 @@ export class Client extends Emitter<Events> {
         : new Connection(url, on, { Socket, random });
     this.#outbox = new Outbox(this.#line, storage, {
       changed: (id) => {
-        const conversation = this.#conversations.get(id);
+        const conversation = this.get(id);
         if (conversation) this.emit('changed', conversation);
       },
       refused: (...refused) => this.emit('refused', ...refused),
@@ -276,7 +216,7 @@ export class Client extends Emitter<Events> {
     const name = event.event;
     if (name === 'heads') {
       for (const { conversation: id, position } of event.heads) {
-        const known = this.#conversations.get(id);
+        const known = this.get(id);
         known?.sawHead(position);
         if (known) this.#sync.check(known);
         else this.#sync.run();
@@ -285,13 +225,13 @@ export class Client extends Emitter<Events> {
       this.#sync.run();
     } else if (name === 'gap') {
       for (const id of event.conversations ?? []) {
-        const known = this.#conversations.get(id);
+        const known = this.get(id);
         if (known) this.#sync.catchUp(known);
       }
     } else if (name === 'entry') {
       this.#entry(event);
     } else if (name !== 'draining') {
-      const known = this.#conversations.get(event.conversation);
+      const known = this.get(event.conversation);
       if (!known) return;
       if (name === 'withdrawn') this.#withdrawn(known, event);
       else if (name === 'receipts') this.emit(name, known, event.receipts);
@@ -336,7 +276,7 @@ export class Client extends Emitter<Events> {
     if (doing || more.length > 0) {
       const all = (conversation.doing = Promise.all([doing, ...more]).then(() => {
         if (conversation.doing === all) conversation.doing = null;
-        this.#saveCursor(id, cursor);
+        if (this.get(id) === conversation) this.#saveCursor(id, cursor);
       }));
       all.catch(() => {});
     } else if (told !== cursor) {
@@ -347,8 +287,10 @@ export class Client extends Emitter<Events> {
   }
 
   #forget(conversation: Conversation): void {
-    this.#conversations.delete(conversation.id);
-    this.#saveCursor(conversation.id, null);
+    const { id } = conversation;
+    if (this.get(id) !== conversation) return;
+    this.#conversations.delete(id);
+    this.#saveCursor(id, null);
     this.emit('left', conversation);
   }
 
@@ -359,7 +301,7 @@ export class Client extends Emitter<Events> {
     const { conversation, clientId } = message.put;
     const { user } = this.hello ?? {};
     // It may have been sent and acknowledged before this tab heard of it.
-    for (const entry of this.#conversations.get(conversation)?.log.entries ?? []) {
+    for (const entry of this.get(conversation)?.log.entries ?? []) {
       if (entry.client_id === clientId && entry.sender === user) this.#outbox.settle(entry);
     }
   }
@@ -382,7 +324,8 @@ export class Client extends Emitter<Events> {
       for (const { conversation, peer } of items) this.#conversation(conversation).peer ??= peer;
       this.#outbox.load(items);
       if (first && this.#resume) {
-        for (const [id, cursor] of cursors) if (id !== ANY) this.#conversation(id).log.begin(cursor);
+        for (const [id, cursor] of cursors)
+          if (id !== ANY) this.#conversation(id).log.begin(cursor);
         this.#caughtUpOnce = cursors.length > 0;
       }
     } catch (error) {
@@ -411,7 +354,7 @@ export class Client extends Emitter<Events> {
   // ---- inside
 
   #conversation(id: string): Conversation {
-    const held = this.#conversations.get(id);
+    const held = this.get(id);
     if (held) return held;
     const conversation = new Conversation(id);
     if (this.#resume && this.#caughtUpOnce) conversation.log.begin(0);

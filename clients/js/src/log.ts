@@ -80,7 +80,11 @@ export class Log {
 
   /** A live entry, or one's own after its ack. Whether anything changed. */
   receive(entry: Entry): boolean {
-    if (entry.position > (this.cursor ?? 0) && entry.prev !== this.cursor && this.#ahead >= MAX_AHEAD)
+    if (
+      entry.position > (this.cursor ?? 0) &&
+      entry.prev !== this.cursor &&
+      this.#ahead >= MAX_AHEAD
+    )
       return false;
     const changed = this.#insert(entry);
     this.#follow();

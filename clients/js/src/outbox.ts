@@ -14,17 +14,20 @@ export const MAX_ITEMS = 1000;
 /** What one tab tells the others. */
 export type Share = { put: Item } | { drop: Item };
 
+/** Where what was sent stands in the log. */
+export type Sent = Omit<Ack, 'repeat'>;
+
 /** Something on its way. Neither promise has to be listened to. */
 export interface Outgoing {
   clientId: string;
   /** Fulfilled when the storage has it: from then on a restart loses nothing. */
   stored: Promise<void>;
   /** Fulfilled when the server has it; rejected if it is refused or discarded. */
-  sent: Promise<Ack>;
+  sent: Promise<Sent>;
 }
 
 interface Way extends Outgoing {
-  resolve(ack: Ack): void;
+  resolve(sent: Sent): void;
   reject(error: DardaError): void;
 }
 
@@ -63,7 +66,13 @@ export class Outbox {
   }
 
   /** Takes something over. The same client id again is the same item. */
-  add(cmd: Queued, conversation: string, fields: object, clientId: string, peer?: string): Outgoing {
+  add(
+    cmd: Queued,
+    conversation: string,
+    fields: object,
+    clientId: string,
+    peer?: string,
+  ): Outgoing {
     const held = this.#find(conversation, clientId);
     if (held) return this.#way(held);
     if (this.#items.length >= MAX_ITEMS) {
@@ -121,7 +130,7 @@ export class Outbox {
     const item = this.#find(conversation, clientId);
     if (!item) return;
     this.#remove(item);
-    this.#way(item).resolve({ entry, position, prev, repeat: this.#tried.has(item) });
+    this.#way(item).resolve({ entry, position, prev });
   }
 
   /** Whether an ack is awaited. */

@@ -103,7 +103,11 @@ test('an own entry is whole: what was sent stands in it', async (t) => {
   const it = await follow(t);
   const entries = [];
   it.client.on('entry', (own) => entries.push(own));
-  it.client.send('c1', { text: 'mine', reply_to: 'e30', mentions: ['bob'], metadata: { a: 1 } }, 'x');
+  it.client.send(
+    'c1',
+    { text: 'mine', reply_to: 'e30', mentions: ['bob'], metadata: { a: 1 } },
+    'x',
+  );
   await it.answer('send', ack(40, 30));
   it.client.append('react', 'c1', { target: 'e40', reaction: '👍' }, 'y');
   await it.answer('react', ack(50, 40));
@@ -111,7 +115,16 @@ test('an own entry is whole: what was sent stands in it', async (t) => {
   const said = { type: 'message', text: 'mine', reply_to: 'e30', mentions: ['bob'] };
   assert.deepEqual(entries, [
     { ...own, position: 40, prev: 30, entry: 'e40', client_id: 'x', ...said, metadata: { a: 1 } },
-    { ...own, position: 50, prev: 40, entry: 'e50', client_id: 'y', type: 'react', target: 'e40', reaction: '👍' },
+    {
+      ...own,
+      position: 50,
+      prev: 40,
+      entry: 'e50',
+      client_id: 'y',
+      type: 'react',
+      target: 'e40',
+      reaction: '👍',
+    },
   ]);
 });
 
@@ -176,7 +189,10 @@ test('a conversation that began meanwhile is given from its beginning', async (t
     conversations: [
       {
         conversation: 'c2',
-        entries: [message(90, null, { conversation: 'c2' }), message(99, 90, { conversation: 'c2' })],
+        entries: [
+          message(90, null, { conversation: 'c2' }),
+          message(99, 90, { conversation: 'c2' }),
+        ],
         complete: true,
         head: 99,
       },
@@ -226,7 +242,13 @@ test('a gap that is too wide is told, with its bounds', async (t) => {
 
 test('an entry that moved is said to have moved, and not given twice', async (t) => {
   const it = await follow(t);
-  await it.hears({ event: 'withdrawn', conversation: 'c1', entry: 'e30', position: 30, stands: 40 });
+  await it.hears({
+    event: 'withdrawn',
+    conversation: 'c1',
+    entry: 'e30',
+    position: 30,
+    stands: 40,
+  });
   await it.hears(entry(message(40, 20, { entry: 'e30' })));
   await it.answer('attach', {
     entries: [message(40, 20, { entry: 'e30' })],
@@ -291,7 +313,11 @@ test('a direct conversation without an entry is opened again after a restart, th
 
 test('a change of members is fetched as the server made it', async (t) => {
   const it = await follow(t);
-  const adding = it.client.ask('add', { conversation: 'c1', client_id: 'z', users: ['bob', 'eve'] });
+  const adding = it.client.ask('add', {
+    conversation: 'c1',
+    client_id: 'z',
+    users: ['bob', 'eve'],
+  });
   await it.answer('add', ack(40, 30));
   await adding;
   const change = { add: { users: ['eve'] } };

@@ -279,7 +279,11 @@ test('any order of any entries with repeats ends in the same log', () => {
     for (const it of rest) log.receive(it);
     assert.deepEqual(log.entries, all, `seed ${seed}`);
     assert.equal(log.cursor, 400, `seed ${seed}`);
-    assert.deepEqual(log.take().map((it) => it.entry), all, `given once and in order: seed ${seed}`);
+    assert.deepEqual(
+      log.take().map((it) => it.entry),
+      all,
+      `given once and in order: seed ${seed}`,
+    );
   }
 });
 

@@ -98,7 +98,7 @@ test('what is settled is gone, also from the storage', async () => {
   it.settle({ ...entry(clientId, 1), conversation: 'c2' });
   assert.equal(it.of('c1').length, 1);
   it.settle(entry(clientId, 1));
-  assert.deepEqual(await sent, { entry: 'e1', position: 1, prev: null, repeat: false });
+  assert.deepEqual(await sent, { entry: 'e1', position: 1, prev: null });
   await settled();
   assert.deepEqual((await storage.load()).items, []);
 });

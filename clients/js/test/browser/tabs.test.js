@@ -10,7 +10,12 @@ import { chromium } from 'playwright-core';
 import { startProxy } from '../../../../tests/browser/support/proxy.js';
 import { startServer } from '../../../../tests/browser/support/server.js';
 
-const FLAGS = ['--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking'];
+const FLAGS = [
+  '--no-sandbox',
+  '--disable-gpu',
+  '--no-first-run',
+  '--disable-background-networking',
+];
 const WITHIN = { timeout: 25_000 };
 
 let server;
@@ -57,7 +62,12 @@ async function openTab(context, origin, user, { resume = false, tabs = true } = 
       const { Client, IndexedDbStorage } = await import('/client-under-test.js');
       const url = `${location.origin.replace('http', 'ws')}/v1/ws?id=${name}`;
       const storage = new IndexedDbStorage(name);
-      const client = new Client({ url, storage, resume: resumes, ...(share ? { tabs: name } : {}) });
+      const client = new Client({
+        url,
+        storage,
+        resume: resumes,
+        ...(share ? { tabs: name } : {}),
+      });
       window.given = [];
       window.client = client;
       client.on('entry', ({ text }) => window.given.push(text));
