@@ -411,3 +411,22 @@ test('a listener that fails keeps the cursor where it was', async (t) => {
   assert.equal(new Map((await storage.load()).cursors).get('c1'), 30);
   assert.deepEqual(it.told, ['40', '50'], 'the stream goes on');
 });
+
+test('an entry whose predecessor may be an own one waits for the ack, one second at most', async (t) => {
+  const it = await follow(t);
+  it.client.send('c1', 'mine');
+  await it.hears(entry(message(50, 40)));
+  assert.deepEqual(await it.sent('attach'), []);
+  await it.tick(1000);
+  assert.equal((await it.sent('attach')).length, 1);
+});
+
+test('a stale answer is asked for again', async (t) => {
+  const it = await follow(t);
+  await it.hears(entry(message(50, 40)));
+  const entries = [message(40, 30), message(50, 40)];
+  await it.answer('attach', { entries, complete: true, head: 50, stale: true });
+  assert.deepEqual(await it.sent('attach'), []);
+  await it.tick(5000);
+  assert.equal((await it.sent('attach')).length, 1);
+});
