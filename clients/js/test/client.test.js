@@ -2,32 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import { Client, DardaError, MemoryStorage } from '../dist/index.js';
+import { ack, entry, message, summary } from './support/frames.js';
 import { settled, Sockets } from './support/sockets.js';
-
-const message = (position, prev, fields = {}) => ({
-  conversation: 'c1',
-  position,
-  prev,
-  epoch: 0,
-  entry: `e${position}`,
-  sender: 'bob',
-  client_id: `b${position}`,
-  type: 'message',
-  text: `text ${position}`,
-  ...fields,
-});
-const summary = (fields = {}) => ({
-  conversation: 'c1',
-  kind: 'direct',
-  peer: 'bob',
-  role: 'member',
-  head: 30,
-  delivered: 30,
-  seen: 30,
-  unread: { count: 0, more: false },
-  ...fields,
-});
-const ack = (position, prev) => ({ entry: `e${position}`, position, prev, repeat: false });
 const THREE = [message(10, null), message(20, 10), message(30, 20)];
 
 function begin(t, options = {}) {
@@ -85,8 +61,6 @@ async function follow(t, options = {}) {
   assert.deepEqual(it.told.splice(0), ['10', '20', '30']);
   return it;
 }
-
-const entry = (it) => ({ event: 'entry', ...it });
 
 test('an own entry is given with the others, in the order of the log, when it is acknowledged', async (t) => {
   const it = await follow(t);

@@ -3,32 +3,8 @@ import { test } from 'node:test';
 
 import { Chat } from '../../../darda-server/page/js/chat.js';
 import { MemoryStorage } from '../../../darda-server/page/js/vendor/darda-client.js';
-import { settled, Sockets } from './sockets.js';
-
-const message = (position, prev, fields = {}) => ({
-  conversation: 'c1',
-  position,
-  prev,
-  epoch: 0,
-  entry: `e${position}`,
-  sender: 'bob',
-  client_id: `b${position}`,
-  type: 'message',
-  text: `text ${position}`,
-  ...fields,
-});
-
-const summary = (fields = {}) => ({
-  conversation: 'c1',
-  kind: 'direct',
-  peer: 'bob',
-  role: 'member',
-  head: 30,
-  delivered: 30,
-  seen: 30,
-  unread: { count: 0, more: false },
-  ...fields,
-});
+import { ack, entry, message, summary } from '../../../clients/js/test/support/frames.js';
+import { settled, Sockets } from '../../../clients/js/test/support/sockets.js';
 
 /** A chat with one conversation open that holds 10, 20, 30. */
 async function begin(t, { storage = new MemoryStorage(), item = summary() } = {}) {
@@ -90,9 +66,6 @@ async function begin(t, { storage = new MemoryStorage(), item = summary() } = {}
   sockets.last.sent.length = 0;
   return it;
 }
-
-const entry = (it) => ({ event: 'entry', ...it });
-const ack = (position, prev, repeat = false) => ({ entry: `e${position}`, position, prev, repeat });
 
 test('a live entry that follows is taken without asking', async (t) => {
   const it = await begin(t);
