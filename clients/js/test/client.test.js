@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import { Client, DardaError, MemoryStorage } from '../dist/index.js';
 import { ack, entry, message, summary } from './support/frames.js';
 import { settled, Sockets } from './support/sockets.js';
+
 const THREE = [message(10, null), message(20, 10), message(30, 20)];
 
 function begin(t, options = {}) {
@@ -403,4 +404,14 @@ test('a stale answer is asked for again', async (t) => {
   assert.deepEqual(await it.sent('attach'), []);
   await it.tick(5000);
   assert.equal((await it.sent('attach')).length, 1);
+});
+
+test('an entry that stands at a place that was passed already is fetched', async (t) => {
+  const it = await follow(t);
+  const withdrawn = { event: 'withdrawn', conversation: 'c1', entry: 'e30', position: 30 };
+  await it.hears({ ...withdrawn, stands: 15 });
+  const entries = [message(15, 10, { entry: 'e30' })];
+  const asked = await it.answer('history', { entries, more: true });
+  assert.deepEqual([asked.after, asked.limit], [14, 1]);
+  assert.deepEqual(it.told, ['moved 15']);
 });
