@@ -26,7 +26,7 @@ SERVER := $(abspath $(TARGET))/release/darda-server
 WITH_BACKENDS := $(TARGET)/debug/darda-backends
 
 .PHONY: help run run-real test check simulate prove prove-cluster soak bench fuzz backends \
-	test-rust test-examples test-browser test-bench release-server release-sim release-proof
+	test-rust test-examples test-browser test-js test-bench release-server release-sim release-proof
 
 help: ## List the commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -37,7 +37,7 @@ run: ## Build and start the server with in-memory ports; open the address that i
 run-real: backends release-server ## Two gateways and a writer on RabbitMQ, Redis and a MongoDB-protocol database
 	DARDA_SERVER=$(SERVER) $(WITH_BACKENDS) scripts/run-real.sh
 
-test: check test-rust test-examples simulate test-browser test-bench prove ## Everything that can fail
+test: check test-rust test-examples simulate test-browser test-js test-bench prove ## Everything that can fail
 
 check: ## Format, lints, licences, docs, dependency rules, minimum Rust version, snapshots
 	scripts/check.sh
@@ -72,6 +72,9 @@ test-examples:
 
 test-browser: release-server
 	DARDA_SERVER=$(SERVER) scripts/browser.sh
+
+test-js: release-server
+	DARDA_SERVER=$(SERVER) scripts/js.sh
 
 # The benchmarks at a size that shows only that they run and that nothing is lost.
 test-bench: backends release-server

@@ -35,6 +35,9 @@ echo "Rust $declared, tested with $pinned"
 step "licences, bans, sources"
 "$(scripts/tool.sh cargo-deny 0.20.2)" --locked check --hide-inclusion-graph bans licenses sources
 
+step "the TypeScript client: types, size, and the page's copy of it"
+scripts/js.sh check
+
 step "snapshots of frames and OpenAPI, and the documents that show them"
 # They are rewritten only where this is set: here a difference fails.
 env -u UPDATE_SNAPSHOTS cargo test --locked --workspace --all-features --quiet --test snapshots

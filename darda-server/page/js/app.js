@@ -1,6 +1,7 @@
 // Where the page starts: who it is, then their chat on the screen.
 
 import { Chat } from './chat.js';
+import { IndexedDbStorage } from './vendor/darda-client.js';
 import { Screen } from './view/screen.js';
 
 const form = document.querySelector('#sign-in');
@@ -19,9 +20,12 @@ if (asked) {
 
 function begin(user) {
   let screen;
+  // Several servers may be mounted on one host.
+  const name = `darda ${new URL('.', document.baseURI).pathname} ${user}`;
   const chat = new Chat(user, {
     url: socketUrl(user),
-    storage: sessionStorage,
+    storage: new IndexedDbStorage(name),
+    tabs: name,
     on: {
       change: () => screen?.changed(),
       notice: (text) => screen?.notice(text),

@@ -3,12 +3,14 @@
 
 const TYPING_AGAIN_MS = 3000;
 const PRESENCE_EVERY_MS = 5000;
+/** After a mark that was refused for good. */
+const MARK_AGAIN_MS = 1000;
 
 export class Attention {
   /** Whether the user sees the end of the open conversation: what arrives there is then seen. */
   looking = false;
 
-  #connection;
+  #client;
   #on;
   #marking = new Set();
   #typedAt = 0;
@@ -17,8 +19,8 @@ export class Attention {
   #asking = false;
 
   /** `on` has `active()`, the open conversation, and `changed(conversation)`. */
-  constructor(connection, on) {
-    this.#connection = connection;
+  constructor(client, on) {
+    this.#client = client;
     this.#on = on;
   }
 
@@ -37,10 +39,10 @@ export class Attention {
     const mark = conversation === this.#on.active() && this.looking ? 'seen' : 'delivered';
     if (mark === 'seen') conversation.looked = log.cursor;
     if (conversation.toMark <= marks[mark]) return;
-    if (this.#marking.has(id) || this.#connection.state !== 'online') return;
+    if (this.#marking.has(id) || this.#client.status.state !== 'online') return;
     this.#marking.add(id);
     const position = log.cursor;
-    this.#connection
+    this.#client
       .request(mark, { conversation: id, position })
       .then(() => {
         conversation.movedTo(position, mark === 'seen' ? position : 0);
@@ -52,7 +54,7 @@ export class Attention {
           this.#marking.delete(id);
           if (error.transient) this.mark(conversation);
         };
-        setTimeout(again, error.retryAfterMs);
+        setTimeout(again, error.retryAfterMs ?? MARK_AGAIN_MS);
       });
   }
 
@@ -73,11 +75,11 @@ export class Attention {
   /** Asked again and again while a conversation is open: there is no event for it. */
   async askPresence() {
     const conversation = this.#on.active();
-    if (!conversation || this.#asking || this.#connection.state !== 'online') return;
+    if (!conversation || this.#asking || this.#client.status.state !== 'online') return;
     this.#asking = true;
     try {
       const fields = { conversation: conversation.id };
-      const { presence } = await this.#connection.request('presence', fields);
+      const { presence } = await this.#client.request('presence', fields);
       for (const { user, online, last_seen_ms: lastSeen } of presence) {
         conversation.presence.set(user, { online, lastSeen });
       }
@@ -91,6 +93,6 @@ export class Attention {
 
   /** Nobody needs to hear if this fails. */
   #tellTyping(conversation, active) {
-    this.#connection.request('typing', { conversation, active }).catch(() => {});
+    this.#client.request('typing', { conversation, active }).catch(() => {});
   }
 }

@@ -2,7 +2,6 @@
 // received and seen how far.
 
 import { fold, titleAfter } from './fold.js';
-import { Log } from './log.js';
 
 /** How long somebody counts as typing after the last word of it. */
 const TYPING_MS = 6000;
@@ -14,11 +13,11 @@ export class Conversation {
   title = '';
   peer = null;
   role = 'member';
-  head = 0;
   lastMessage = null;
   /** One's own marks. */
   marks = { delivered: 0, seen: 0 };
-  log = new Log();
+  /** Entries beyond this position are news; what stands before was there when the page was opened. */
+  newsAfter = 0;
   /** How far the user has looked; the mark follows when the server has it. */
   looked = 0;
   /** The others' marks, by user; `null` until asked for. */
@@ -34,15 +33,36 @@ export class Conversation {
   openedAt = 0;
 
   #me;
-  #outbox;
+  #client;
+  #held;
   #counted = { count: 0, more: false, upTo: 0 };
   #rows = [];
   #rowsVersion = -1;
 
-  constructor(id, me, outbox) {
-    this.id = id;
+  /** `held` is what the client holds of it. */
+  constructor(held, me, client) {
+    this.#held = held;
     this.#me = me;
-    this.#outbox = outbox;
+    this.#client = client;
+  }
+
+  get id() {
+    return this.#held.id;
+  }
+
+  get log() {
+    return this.#held.log;
+  }
+
+  /** The newest position that the server told of. */
+  get head() {
+    return this.#held.head;
+  }
+
+  /** How many entries are held, and how many are kept when it is closed. */
+  hold(limit, keep = limit) {
+    this.#held.limit = limit;
+    this.log.keepNewest(keep);
   }
 
   /** An item of the list of conversations. */
@@ -52,7 +72,6 @@ export class Conversation {
     this.title = item.title ?? '';
     this.peer = item.peer ?? null;
     this.role = item.role ?? 'member';
-    this.sawHead(item.head ?? 0);
     this.lastMessage = item.last_message ?? null;
     this.movedTo(item.delivered ?? 0, item.seen ?? 0);
     this.#counted = { ...item.unread, upTo: item.head ?? 0 };
@@ -61,13 +80,10 @@ export class Conversation {
 
   /** Nothing was ever written here, as far as the server knows. */
   empty() {
-    this.head = 0;
     this.lastMessage = null;
     this.marks = { delivered: 0, seen: 0 };
     this.looked = 0;
     this.receipts = null;
-    this.log = new Log();
-    this.log.attached({ entries: [], complete: true });
     this.#counted = { count: 0, more: false, upTo: 0 };
     this.version += 1;
   }
@@ -75,10 +91,6 @@ export class Conversation {
   get name() {
     if (this.kind === 'group') return this.title || 'Group';
     return this.peer === this.#me ? `${this.peer} (you)` : (this.peer ?? '…');
-  }
-
-  sawHead(position) {
-    this.head = Math.max(this.head, position);
   }
 
   movedTo(delivered, seen) {
@@ -89,7 +101,6 @@ export class Conversation {
 
   /** An entry that says how the group is now; true if the members have to be asked for again. */
   learn(entry) {
-    this.sawHead(entry.position);
     if (entry.type !== 'members') return false;
     this.title = titleAfter(this.title, entry.change);
     return true;
@@ -97,7 +108,7 @@ export class Conversation {
 
   rows() {
     if (this.#rowsVersion !== this.version) {
-      this.#rows = fold(this.log.entries, this.#outbox.of(this.id), this.#me);
+      this.#rows = fold(this.log.entries, this.#client.outbox(this.id), this.#me);
       this.#rowsVersion = this.version;
     }
     return this.#rows;
@@ -105,7 +116,7 @@ export class Conversation {
 
   /** Whether something was refused for good and waits for the user's word. */
   get hasFailed() {
-    return this.#outbox.of(this.id).some(({ failure }) => failure !== null);
+    return this.#client.outbox(this.id).some(({ failure }) => failure !== null);
   }
 
   /** The newest row, or what the list told of it. */
@@ -117,7 +128,7 @@ export class Conversation {
 
   /** Where it stands in the list: the newest first. */
   get rank() {
-    const waiting = this.#outbox.of(this.id).at(-1)?.at ?? 0;
+    const waiting = this.#client.outbox(this.id).at(-1)?.at ?? 0;
     return Math.max(this.head, waiting * 1000, this.openedAt * 1000);
   }
 

@@ -2,33 +2,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import { Chat } from '../../../darda-server/page/js/chat.js';
-import { settled, Sockets } from './sockets.js';
-import { MemoryStorage } from './storage.js';
-
-const message = (position, prev, fields = {}) => ({
-  conversation: 'c1',
-  position,
-  prev,
-  epoch: 0,
-  entry: `e${position}`,
-  sender: 'bob',
-  client_id: `b${position}`,
-  type: 'message',
-  text: `text ${position}`,
-  ...fields,
-});
-
-const summary = (fields = {}) => ({
-  conversation: 'c1',
-  kind: 'direct',
-  peer: 'bob',
-  role: 'member',
-  head: 30,
-  delivered: 30,
-  seen: 30,
-  unread: { count: 0, more: false },
-  ...fields,
-});
+import { MemoryStorage } from '../../../darda-server/page/js/vendor/darda-client.js';
+import { ack, entry, message, summary } from '../../../clients/js/test/support/frames.js';
+import { settled, Sockets } from '../../../clients/js/test/support/sockets.js';
 
 /** A chat with one conversation open that holds 10, 20, 30. */
 async function begin(t, { storage = new MemoryStorage(), item = summary() } = {}) {
@@ -90,9 +66,6 @@ async function begin(t, { storage = new MemoryStorage(), item = summary() } = {}
   sockets.last.sent.length = 0;
   return it;
 }
-
-const entry = (it) => ({ event: 'entry', ...it });
-const ack = (position, prev, repeat = false) => ({ entry: `e${position}`, position, prev, repeat });
 
 test('a live entry that follows is taken without asking', async (t) => {
   const it = await begin(t);
@@ -179,7 +152,7 @@ test('sends go out one after the other, in the order of writing', async (t) => {
   assert.equal((await it.sent('send')).length, 1);
   assert.equal((await it.answer('send', ack(40, 30))).text, 'one');
   assert.equal((await it.answer('send', ack(50, 40))).text, 'two');
-  assert.equal(it.storage.size, 0);
+  assert.deepEqual((await it.storage.load()).items, []);
 });
 
 test('a send that is refused for now is repeated, marked, with the same client id', async (t) => {
@@ -249,7 +222,7 @@ test('what the resume shows as kept is not sent again', async (t) => {
   });
   assert.deepEqual(await it.sent('send'), []);
   assert.deepEqual(it.texts().slice(-1), ['ack lost']);
-  assert.equal(it.storage.size, 0);
+  assert.deepEqual((await it.storage.load()).items, []);
 });
 
 test('a withdrawn entry goes, and the one that stands is fetched', async (t) => {

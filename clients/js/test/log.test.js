@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { Log } from '../../../darda-server/page/js/log.js';
+import { Log, MAX_AHEAD } from '../dist/log.js';
 
 const entry = (position, prev, id = `e${position}`) => ({
   entry: id,
@@ -10,6 +10,8 @@ const entry = (position, prev, id = `e${position}`) => ({
   sender: 'bob',
 });
 const positions = (log) => log.entries.map(({ position }) => position);
+
+const given = (log) => log.take().map(({ entry: { entry: id }, how }) => `${how} ${id}`);
 
 /** A log that holds 10, 20, 30 and misses nothing. */
 function whole() {
@@ -111,15 +113,20 @@ test('the same entry at another position replaces the first', () => {
   const log = whole();
   log.receive(entry(40, 30, 'e20'));
   assert.deepEqual(positions(log), [10, 30, 40]);
-  assert.equal(log.get('e20').position, 40);
+  assert.equal(log.entries.at(-1).entry, 'e20');
 });
 
-test('another entry at the same position replaces the one that was there', () => {
-  const log = whole();
-  log.receive(entry(30, 20, 'other'));
-  assert.deepEqual(positions(log), [10, 20, 30]);
-  assert.equal(log.has('e30'), false);
-  assert.equal(log.has('other'), true);
+test('of two entries at one position both are held until one is withdrawn', () => {
+  for (const loser of ['e30', 'other']) {
+    const log = whole();
+    log.take();
+    log.receive(entry(30, 20, 'other'));
+    assert.deepEqual(positions(log), [10, 20, 30, 30]);
+    assert.deepEqual(given(log), ['late other']);
+    log.withdraw(loser, 30, null);
+    assert.deepEqual(positions(log), [10, 20, 30]);
+    assert.equal(log.has(loser), false);
+  }
 });
 
 test('a page of history goes before what is held, and its end is the beginning', () => {
@@ -192,6 +199,73 @@ test('a closed conversation keeps its newest entries', () => {
   assert.equal(log.has('e10'), false);
 });
 
+test('what is beyond the cursor is never forgotten for room', () => {
+  const log = whole();
+  log.receive(entry(50, 40));
+  log.receive(entry(60, 50));
+  log.keepNewest(1);
+  assert.deepEqual(positions(log), [50, 60]);
+  log.receive(entry(40, 30));
+  assert.deepEqual(positions(log), [40, 50, 60], 'and what was missing still finds its place');
+  assert.equal(log.cursor, 60);
+});
+
+test('entries are given in order, once, and none beyond a gap', () => {
+  const log = whole();
+  assert.deepEqual(given(log), ['next e10', 'next e20', 'next e30']);
+  log.receive(entry(50, 40));
+  assert.deepEqual(given(log), []);
+  log.receive(entry(40, 30));
+  log.receive(entry(40, 30));
+  log.receive(entry(50, 40));
+  assert.deepEqual(given(log), ['next e40', 'next e50']);
+  log.receive(entry(45, 40));
+  assert.deepEqual(given(log), ['late e45']);
+});
+
+test('an entry that was given and stands somewhere else now is not given again but said to have moved', () => {
+  const log = whole();
+  log.take();
+  log.receive(entry(40, 30, 'e20'));
+  assert.deepEqual(given(log), ['moved e20']);
+});
+
+test('a log that begins at a kept cursor is given what comes after, and nothing before', () => {
+  const log = new Log();
+  log.begin(30);
+  log.receive(entry(20, 10));
+  log.receive(entry(30, 20));
+  assert.deepEqual(given(log), []);
+  log.attached({ entries: [entry(40, 30)], complete: true, head: 40 });
+  assert.deepEqual(given(log), ['next e40']);
+  log.pageBefore(40, { entries: [entry(20, 10), entry(30, 20)], more: true });
+  assert.deepEqual(positions(log), [20, 30, 40]);
+  assert.deepEqual(given(log), [], 'history is not given');
+});
+
+test('a page that an attach leaves incomplete moves the cursor to where the gap begins', () => {
+  const log = whole();
+  log.attached({ entries: [entry(40, 30), entry(50, null)], complete: false, gap: { after: 50 } });
+  assert.equal(log.cursor, 50);
+});
+
+test('a first page with a hole is what comes after the hole', () => {
+  const log = new Log();
+  const gap = { after: 20, before: 50 };
+  log.attached({ entries: [entry(10, 5), entry(20, 10), entry(50, 40)], complete: false, gap });
+  assert.deepEqual(positions(log), [50]);
+  assert.equal(log.started, false);
+});
+
+test('beyond a gap there is room for so many entries, and what is left out is fetched', () => {
+  const log = whole();
+  for (let at = 0; at < MAX_AHEAD + 10; at += 1) log.receive(entry(100 + at, 99 + at));
+  assert.equal(log.entries.length, 3 + MAX_AHEAD);
+  assert.equal(log.isBehind(100 + MAX_AHEAD + 9), true);
+  log.receive(entry(40, 30));
+  assert.equal(log.cursor, 40, 'the one that is missing has a place');
+});
+
 test('any order of any entries with repeats ends in the same log', () => {
   const all = Array.from({ length: 40 }, (_, at) =>
     entry((at + 1) * 10, at === 0 ? null : at * 10),
@@ -205,6 +279,11 @@ test('any order of any entries with repeats ends in the same log', () => {
     for (const it of rest) log.receive(it);
     assert.deepEqual(log.entries, all, `seed ${seed}`);
     assert.equal(log.cursor, 400, `seed ${seed}`);
+    assert.deepEqual(
+      log.take().map((it) => it.entry),
+      all,
+      `given once and in order: seed ${seed}`,
+    );
   }
 });
 

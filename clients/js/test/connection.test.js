@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { backoff } from '../../../darda-server/page/js/backoff.js';
-import { Connection } from '../../../darda-server/page/js/connection.js';
-import { settled, Sockets } from './sockets.js';
+import { backoff } from '../dist/backoff.js';
+import { Connection } from '../dist/connection.js';
+import { settled, Sockets } from './support/sockets.js';
 
 function connect(t, { random = () => 1 } = {}) {
   t.mock.timers.enable({ apis: ['setTimeout', 'setInterval', 'Date'] });
@@ -35,8 +35,8 @@ test('the connection is online after the hello, not before', (t) => {
 test('each reply ends its own command', async (t) => {
   const { connection, sockets } = connect(t);
   sockets.last.hello();
-  const first = connection.request('ping');
-  const second = connection.request('blocks');
+  const first = connection.request('ping', {});
+  const second = connection.request('blocks', {});
   const [a, b] = sockets.last.sent;
   sockets.last.says({ id: b.id, ok: { users: [] } });
   sockets.last.says({ id: a.id, error: { code: 'invalid', message: 'no' } });
@@ -47,7 +47,7 @@ test('each reply ends its own command', async (t) => {
 test('a lost socket ends its commands and is opened again, later each time', async (t) => {
   const { connection, sockets, heard, tick } = connect(t);
   sockets.last.hello();
-  const waiting = connection.request('ping');
+  const waiting = connection.request('ping', {});
   sockets.last.drop();
   await assert.rejects(waiting, { code: 'line_lost' });
   assert.equal(connection.state, 'offline');
@@ -127,7 +127,7 @@ test('a question is asked again after the time that the server names', async (t)
 
 test('a question outlives a lost socket', async (t) => {
   const { connection, sockets, tick } = connect(t);
-  const answer = connection.ask('blocks');
+  const answer = connection.ask('blocks', {});
   sockets.last.hello();
   await settled();
   assert.ok(sockets.last.take('blocks'));
@@ -159,7 +159,7 @@ test('a draining server is left for a new socket before the old one ends', async
   assert.equal(heard.online, 2, 'resume on the new one');
   assert.deepEqual(heard.states, ['online'], 'never offline');
   assert.equal(old.closedWith, null, 'a reply is still on its way');
-  const later = connection.request('blocks');
+  const later = connection.request('blocks', {});
   assert.ok(sockets.last.take('blocks'), 'new commands go to the new one');
   old.says({ id: old.take('members').id, ok: { members: [] } });
   assert.deepEqual(await waiting, { members: [] });
@@ -186,7 +186,7 @@ test('a draining server that nothing replaces is kept until it ends', (t) => {
 
 test('who is not let in does not try again', async (t) => {
   const { connection, sockets, tick } = connect(t);
-  const answer = connection.ask('blocks');
+  const answer = connection.ask('blocks', {});
   sockets.last.drop(4401);
   tick(60_000);
   assert.equal(connection.state, 'refused');
@@ -201,5 +201,5 @@ test('a connection that was stopped stays so', async (t) => {
   sockets.last.drop(1000);
   tick(60_000);
   assert.equal(sockets.opened.length, 1);
-  await assert.rejects(connection.ask('ping'), { code: 'stopped' });
+  await assert.rejects(connection.ask('ping', {}), { code: 'stopped' });
 });
