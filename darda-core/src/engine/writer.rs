@@ -13,6 +13,8 @@ use crate::ports::{Delivery, EventBody, Head, Inserted, Settled, Verdict};
 
 /// Attempts at giving verdicts before the stream is given up.
 const SETTLE_ATTEMPTS: usize = 3;
+/// Entries that the store is given at once at the least, however slow it is.
+const LEAST_INSERT: usize = 8;
 /// Conversations of a batch of which entries are moved at a time.
 const MOVES_AT_ONCE: usize = 32;
 /// After a batch of which something could not be stored.
@@ -20,6 +22,7 @@ const AGAIN_PAUSE: Duration = Duration::from_millis(200);
 
 pub(crate) async fn run(node: Arc<Node>) {
     let mut backoff = Backoff::new();
+    let mut pace = Pace::new(node.options.writer_batch);
     loop {
         match node
             .bounded(node.ports.broker.consume(node.options.writer_batch))
@@ -34,7 +37,7 @@ pub(crate) async fn run(node: Arc<Node>) {
                 match batch {
                     Some(Ok(deliveries)) => {
                         backoff.reset();
-                        if !write(&node, deliveries).await {
+                        if !write(&node, deliveries, &mut pace).await {
                             break;
                         }
                     }
@@ -55,7 +58,7 @@ pub(crate) async fn run(node: Arc<Node>) {
 
 /// Writes a batch and settles it. Returns whether the broker took the verdicts; if not, a new stream
 /// brings the deliveries again.
-async fn write(node: &Arc<Node>, deliveries: Vec<Delivery>) -> bool {
+async fn write(node: &Arc<Node>, deliveries: Vec<Delivery>, pace: &mut Pace) -> bool {
     node.instruments
         .writer_batch
         .record(deliveries.len() as f64);
@@ -64,6 +67,7 @@ async fn write(node: &Arc<Node>, deliveries: Vec<Delivery>) -> bool {
         node,
         deliveries: &deliveries,
         verdicts: &mut verdicts,
+        pace,
     };
     batch.process().await;
     let again = verdicts
@@ -97,6 +101,29 @@ async fn write(node: &Arc<Node>, deliveries: Vec<Delivery>) -> bool {
     false
 }
 
+/// How many entries the store is given at once. Fewer after it did not take them in time: a batch that
+/// is too large for a slow store would be given to it for ever.
+#[derive(Debug)]
+struct Pace {
+    now: usize,
+    most: usize,
+}
+
+impl Pace {
+    fn new(most: usize) -> Self {
+        let most = most.max(1);
+        Self { now: most, most }
+    }
+
+    fn slower(&mut self) {
+        self.now = (self.now / 2).max(LEAST_INSERT).min(self.most);
+    }
+
+    fn faster(&mut self) {
+        self.now = self.now.saturating_mul(2).min(self.most);
+    }
+}
+
 /// What is left to do about an entry that does not simply stand where it was appended.
 #[derive(Debug, Clone, Copy)]
 enum Left {
@@ -115,6 +142,7 @@ struct Batch<'a> {
     node: &'a Arc<Node>,
     deliveries: &'a [Delivery],
     verdicts: &'a mut [Verdict],
+    pace: &'a mut Pace,
 }
 
 impl Batch<'_> {
@@ -150,9 +178,29 @@ impl Batch<'_> {
                 Err(error) => self.judge(at, Err(error)),
             }
         }
-        let (stored, inserted) = self.insert(insert).await;
+        let mut taken = true;
+        // What was stored and settled stays so, whatever becomes of the rest.
+        for some in insert.chunks(self.pace.now) {
+            taken = self.store(some, &mut left).await;
+            if !taken {
+                break;
+            }
+        }
+        if taken {
+            self.pace.faster();
+        } else {
+            self.pace.slower();
+        }
+        self.deal_with(left).await;
+    }
+
+    /// Stores entries and takes them out of the outbox. Returns whether they were taken in time.
+    async fn store(&mut self, at: &[usize], left: &mut Vec<(usize, Left)>) -> bool {
+        let Some(inserted) = self.insert(at).await else {
+            return false;
+        };
         let mut settle = Vec::new();
-        for (at, inserted) in stored.into_iter().zip(inserted) {
+        for (at, inserted) in inserted {
             match inserted {
                 Inserted::New => {
                     self.node.instruments.written.increment(1);
@@ -166,8 +214,7 @@ impl Batch<'_> {
                 Inserted::Taken => left.push((at, Left::Taken)),
             }
         }
-        left.extend(self.settle(settle).await);
-        self.deal_with(left).await;
+        self.settle(settle, left).await
     }
 
     /// Does what is left to do: in several conversations at a time, since each entry costs some round
@@ -196,69 +243,60 @@ impl Batch<'_> {
         }
     }
 
-    /// Stores entries. Returns those that the store judged, with its judgements.
-    async fn insert(&mut self, at: Vec<usize>) -> (Vec<usize>, Vec<Inserted>) {
-        if at.is_empty() {
-            return (at, Vec::new());
-        }
+    /// The store's judgements of entries. `None`: it did not take them in time.
+    async fn insert(&mut self, at: &[usize]) -> Option<Vec<(usize, Inserted)>> {
         let entries = at.iter().map(|at| self.entry(*at)).collect();
-        match self
-            .node
-            .bounded(self.node.ports.store.insert(entries))
-            .await
-        {
-            Ok(inserted) => (at, inserted),
+        let insert = self.node.ports.store.insert(entries);
+        match self.node.bounded(insert).await {
+            Ok(inserted) => Some(at.iter().copied().zip(inserted).collect()),
             Err(error) if error.is_transient() => {
                 tracing::warn!(%error, count = at.len(), "the store does not take a batch");
-                (Vec::new(), Vec::new())
+                None
             }
-            Err(_) => self.insert_one_by_one(at).await,
+            Err(_) => Some(self.insert_one_by_one(at).await),
         }
     }
 
     /// Finds the entries for which the store refuses a batch.
-    async fn insert_one_by_one(&mut self, at: Vec<usize>) -> (Vec<usize>, Vec<Inserted>) {
-        let (mut stored, mut judged) = (Vec::new(), Vec::new());
-        for at in at {
+    async fn insert_one_by_one(&mut self, at: &[usize]) -> Vec<(usize, Inserted)> {
+        let mut judged = Vec::new();
+        for at in at.iter().copied() {
             let insert = self.node.ports.store.insert(vec![self.entry(at)]);
             match self.node.bounded(insert).await {
-                Ok(inserted) => {
-                    stored.push(at);
-                    judged.extend(inserted);
-                }
+                Ok(inserted) => judged.extend(inserted.into_iter().map(|inserted| (at, inserted))),
                 Err(error) => self.judge(at, Err(error)),
             }
         }
-        (stored, judged)
+        judged
     }
 
-    /// Takes stored entries out of the outbox and moves heads on. Returns what is left to do.
-    async fn settle(&mut self, at: Vec<usize>) -> Vec<(usize, Left)> {
+    /// Takes stored entries out of the outbox and moves heads on. Returns whether that was done.
+    async fn settle(&mut self, at: Vec<usize>, left: &mut Vec<(usize, Left)>) -> bool {
         if at.is_empty() {
-            return Vec::new();
+            return true;
         }
         let entries: Vec<_> = at.iter().map(|at| self.entry(*at)).collect();
         let settled = async {
             self.node.move_heads(&entries).await?;
             self.node.ports.cache.settle(entries).await
         };
-        let mut left = Vec::new();
-        match self.node.bounded(settled).await {
-            Ok(settled) => {
-                for (at, settled) in at.into_iter().zip(settled) {
-                    match settled {
-                        Settled::Cleared | Settled::Known => self.judge(at, Ok(())),
-                        Settled::Lost => left.push((at, Left::Forgotten)),
-                    }
-                }
-            }
+        let settled = match self.node.bounded(settled).await {
+            Ok(settled) => settled,
             Err(error) => {
                 tracing::debug!(%error, "stored entries are not settled");
-                at.into_iter()
-                    .for_each(|at| self.judge(at, Err(error.clone())));
+                for at in at {
+                    self.judge(at, Err(error.clone()));
+                }
+                return false;
+            }
+        };
+        for (at, settled) in at.into_iter().zip(settled) {
+            match settled {
+                Settled::Cleared | Settled::Known => self.judge(at, Ok(())),
+                Settled::Lost => left.push((at, Left::Forgotten)),
             }
         }
-        left
+        true
     }
 }
 

@@ -32,6 +32,7 @@ pub struct Trouble {
     fails_after: f64,
     fails_midway: f64,
     delay: Option<RangeInclusive<Duration>>,
+    delay_each: Duration,
     hangs: bool,
     pub(super) cuts: f64,
     pub(super) drops_events: f64,
@@ -74,6 +75,14 @@ impl Trouble {
     #[must_use]
     pub fn with_delay(mut self, range: RangeInclusive<Duration>) -> Self {
         self.delay = Some(range);
+        self
+    }
+
+    /// Calls with a batch to enqueue, publish, insert or settle take so long for each element before
+    /// their effect: a large batch takes longer than a small one.
+    #[must_use]
+    pub fn with_delay_each(mut self, each: Duration) -> Self {
+        self.delay_each = each;
         self
     }
 
@@ -227,6 +236,16 @@ impl Faults {
     where
         F: Future<Output = Result<T>>,
     {
+        let each = {
+            let state = self.0.state.lock();
+            state
+                .troubles
+                .get(&port)
+                .map_or(Duration::ZERO, |it| it.delay_each)
+        };
+        if !each.is_zero() {
+            sleep(each * u32::try_from(batch.len()).unwrap_or(u32::MAX)).await;
+        }
         if batch.is_empty() || !self.strikes(port, |trouble| trouble.fails_midway) {
             return self.around(port, call(batch)).await;
         }
