@@ -1,7 +1,5 @@
 //! A store that is slow, not away: the writer gets somewhere all the same.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::sync::Arc;
 use std::time::Duration;
 
