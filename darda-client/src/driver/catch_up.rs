@@ -384,6 +384,8 @@ impl Driver {
         let failures = talk.failures;
         talk.failures = failures.saturating_add(1);
         talk.fetching = false;
+        // What was wanted meanwhile waits as long.
+        talk.wanted = None;
         self.fetches -= 1;
         self.behind.insert(reading.conversation.clone());
         let more = backoff(

@@ -73,7 +73,14 @@ async fn main() -> Result<()> {
     while let Some(line) = lines.next_line().await? {
         let Line { n, command } = serde_json::from_str(&line)?;
         match (command, &client) {
-            (Command::Open { url, storage, speed }, None) => {
+            (
+                Command::Open {
+                    url,
+                    storage,
+                    speed,
+                },
+                None,
+            ) => {
                 let (opened, updates) = open(url, storage, speed).await?;
                 tokio::spawn(report(updates, reports.clone(), is_paused.clone()));
                 client = Some(opened);
@@ -124,7 +131,11 @@ async fn main() -> Result<()> {
     Ok(())
 }
 
-async fn open(url: String, storage: Option<PathBuf>, speed: u32) -> Result<(Client, Updates), Error> {
+async fn open(
+    url: String,
+    storage: Option<PathBuf>,
+    speed: u32,
+) -> Result<(Client, Updates), Error> {
     let settings = Settings::new(url)
         .with_start(Start::Beginning)
         .with_timing(Timing::default().faster(speed));
