@@ -65,7 +65,12 @@ pub(crate) async fn play(
     ];
     if needs_back_ends {
         settings.extend(back_ends.unwrap_or_default().iter().cloned());
-        let namespace = format!("suite{}_{}", std::process::id(), scenario.name);
+        let own = directory
+            .path()
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy();
+        let namespace = own.to_lowercase().replace('-', "_");
         settings.push(("DARDA_NAMESPACE".to_owned(), namespace));
     }
     settings.extend(scenario.server.clone());
@@ -225,10 +230,13 @@ impl Stage<'_> {
     async fn verdict(&mut self) -> Verdict {
         let began = tokio::time::Instant::now();
         loop {
-            let verdict = self.look().await;
+            let mut verdict = self.look().await;
             if verdict.faults.is_empty() {
                 sleep(AFTER).await;
-                return self.look().await;
+                verdict = self.look().await;
+                if verdict.faults.is_empty() {
+                    return verdict;
+                }
             }
             if began.elapsed() > self.scenario.patience() || verdict.is_final {
                 return verdict;

@@ -12,7 +12,7 @@ use super::catch_up::Reading;
 use super::timers::Due;
 use crate::connection::parse;
 use crate::id::{ClientId, ConversationId, Position};
-use crate::wire::{Command, Frame, Numbered, Refusal, Summary};
+use crate::wire::{Command, Frame, Refusal, Summary};
 use crate::{Error, ErrorKind, Result};
 
 /// Commands besides sends that are under way at a time. The server takes 16, and reads nothing more until
@@ -68,12 +68,10 @@ impl Driver {
     pub(super) fn command(&mut self, command: &Command, purpose: Purpose) -> Option<u64> {
         self.asking.number += 1;
         let id = self.asking.number;
-        let frame = serde_json::to_string(&Numbered { id, command });
-        let sent = match frame {
+        let sent = match command.frame(id) {
             Ok(frame) => self.line.send(frame),
             Err(error) => {
-                let message = "a command cannot be written";
-                self.fail(&Error::caused(ErrorKind::Invalid, message, error));
+                self.fail(&error);
                 false
             }
         };

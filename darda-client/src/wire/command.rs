@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::entry::{Body, Change, Metadata};
 use crate::id::{ClientId, ConversationId, EntryId, Position, UserId};
+use crate::{Error, ErrorKind, Result};
 
 /// A command without its `id`.
 #[derive(Debug, Clone, Serialize)]
@@ -245,10 +246,21 @@ fn is_false(value: &bool) -> bool {
     !value
 }
 
-/// A command as it goes out.
+impl Command {
+    /// As it goes out, under a number of the sender's.
+    ///
+    /// # Errors
+    /// `Invalid` for metadata that is no JSON.
+    pub fn frame(&self, id: u64) -> Result<String> {
+        serde_json::to_string(&Numbered { id, command: self }).map_err(|error| {
+            Error::caused(ErrorKind::Invalid, "a command cannot be written", error)
+        })
+    }
+}
+
 #[derive(Debug, Serialize)]
-pub(crate) struct Numbered<'a> {
-    pub(crate) id: u64,
+struct Numbered<'a> {
+    id: u64,
     #[serde(flatten)]
-    pub(crate) command: &'a Command,
+    command: &'a Command,
 }

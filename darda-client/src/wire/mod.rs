@@ -11,7 +11,6 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-pub(crate) use self::command::Numbered;
 pub use self::command::{Append, Command, Cursor, HistoryStart, Message, Role};
 pub use self::entry::{Body, Change, Entry, Metadata};
 pub use self::event::{Event, Head, Hello, Limits, Receipt};
