@@ -30,6 +30,9 @@ forbid() {
 forbid darda-core "the core knows no driver, no web framework and no wire format" \
     lapin mongodb redis axum hyper tower tungstenite tokio-tungstenite serde_json "${adapters[@]}"
 
+forbid darda-client "an app's client knows the protocol, and drags no engine along" \
+    darda-core "${adapters[@]}"
+
 for crate in "${crates[@]}"; do
     if [[ " ${adapters[*]} " == *" $crate "* ]]; then
         others=()

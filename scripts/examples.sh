@@ -3,8 +3,10 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-cargo build --locked --workspace --all-features --examples
+# The client's example talks to the server's program.
+cargo build --locked --workspace --all-features --examples --bin darda-server
 target=${CARGO_TARGET_DIR:-target}
+export DARDA_SERVER=$target/debug/darda-server
 shopt -s nullglob
 sources=(*/examples/*.rs */examples/*/main.rs)
 for source in "${sources[@]}"; do
