@@ -60,11 +60,13 @@ pub(crate) struct Life {
     pub(crate) acked: Vec<Acked>,
     pub(crate) refused: Vec<Value>,
     pub(crate) moved: Vec<String>,
-    answers: Vec<Value>,
+    pub(crate) answers: Vec<Value>,
     /// Texts that it was given and said that it keeps.
     pub(crate) given: Vec<Given>,
     /// It was killed or stopped by the scenario.
     pub(crate) ended: bool,
+    /// It says nothing more.
+    pub(crate) gone: bool,
     pub(crate) faults: Vec<String>,
 }
 
@@ -147,6 +149,10 @@ impl Device {
                 lock(&seen).note(life, &line);
                 changed.send_replace(());
             }
+            if let Some(life) = lock(&seen).lives.get_mut(life) {
+                life.gone = true;
+            }
+            changed.send_replace(());
         });
         self.process = Some(Process {
             child,
@@ -154,7 +160,7 @@ impl Device {
             reading,
         });
         self.until(|seen| seen.last().is_some_and(|life| life.can.is_some()))
-            .await;
+            .await?;
         let Plan {
             url,
             storage,
@@ -189,7 +195,7 @@ impl Device {
             let answers = &seen.last()?.answers;
             answers.iter().find(|answer| answer["n"] == number).cloned()
         };
-        self.until(|seen| find(seen).is_some()).await;
+        self.until(|seen| find(seen).is_some()).await?;
         let answer = find(&lock(&self.seen)).unwrap_or_default();
         match answer["report"].as_str() {
             Some("done") => Ok(answer),
@@ -210,22 +216,36 @@ impl Device {
     }
 
     /// Waits until a status was reported since something was done to it.
-    pub(crate) async fn wait_for(&mut self, state: &str) {
+    pub(crate) async fn wait_for(&mut self, state: &str) -> Result<()> {
         let mark = self.mark;
         let find = |seen: &Seen| {
             let since = seen.statuses.get(mark..)?;
             since.iter().position(|status| status.state == state)
         };
-        self.until(|seen| find(seen).is_some()).await;
+        self.until(|seen| find(seen).is_some()).await?;
         self.mark += find(&lock(&self.seen)).unwrap_or_default();
+        Ok(())
     }
 
     /// Waits until its reports are as they should be.
-    pub(crate) async fn until(&self, wanted: impl Fn(&Seen) -> bool) {
+    ///
+    /// # Errors
+    /// When its process ends before that.
+    pub(crate) async fn until(&self, wanted: impl Fn(&Seen) -> bool) -> Result<()> {
         let mut changed = self.changed.subscribe();
-        while !wanted(&lock(&self.seen)) {
-            // The sender is in `self`.
-            let _ = changed.changed().await;
+        loop {
+            let (found, gone) = {
+                let seen = lock(&self.seen);
+                let gone = seen.last().is_some_and(|life| life.gone);
+                (wanted(&seen), gone)
+            };
+            if found {
+                return Ok(());
+            }
+            if gone {
+                return Err(format!("{}: the subject has ended", self.name).into());
+            }
+            changed.changed().await?;
         }
     }
 

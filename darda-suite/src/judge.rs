@@ -162,7 +162,7 @@ fn delivered(
         }
         if let (Some(first), Some(last)) = (positions.first(), positions.last()) {
             let left_out = history.iter().filter(|entry| {
-                (*first..=*last).contains(&&entry.position) && !positions.contains(&entry.position)
+                (*first..=*last).contains(&entry.position) && !positions.contains(&entry.position)
             });
             let count = left_out.count();
             if count > 0 {

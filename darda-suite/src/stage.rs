@@ -138,7 +138,7 @@ impl Stage<'_> {
                 &format!("{} gets online", device.name),
                 device.wait_for("online"),
             )
-            .await?;
+            .await??;
         }
         for (number, step) in self.scenario.steps.iter().enumerate() {
             let what = format!("step {}: {step:?}", number + 1);
@@ -294,16 +294,16 @@ async fn act_on(device: &mut Device, act: &Act) -> Result<()> {
             device.set_mark();
             device.signal(Signal::CONT)?;
         }
-        Act::Wait { r#for } => device.wait_for(r#for).await,
+        Act::Wait { r#for } => device.wait_for(r#for).await?,
         Act::WaitAcked { count } => {
             device
                 .until(|seen| seen.lives.iter().map(|it| it.acked.len()).sum::<usize>() >= *count)
-                .await;
+                .await?;
         }
         Act::WaitEntries { count } => {
             device
                 .until(|seen| seen.lives.iter().map(|it| it.entries.len()).sum::<usize>() >= *count)
-                .await;
+                .await?;
         }
     }
     Ok(())

@@ -212,7 +212,7 @@ impl Driver {
         };
         let answer = self.settings.timing.answer;
         match self.line.asked {
-            Some(asked) if now >= asked + answer => return self.disconnected(ABNORMAL),
+            Some(asked) if now >= asked + answer => self.disconnected(ABNORMAL),
             Some(asked) => self.timers.set(asked + answer, Due::Silence),
             None if now >= heard + self.line.silence => {
                 self.line.asked = Some(now);

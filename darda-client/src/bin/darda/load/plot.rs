@@ -10,7 +10,7 @@ const LEFT: f64 = 70.0;
 const TOP: f64 = 60.0;
 const RIGHT: f64 = 20.0;
 const BOTTOM: f64 = 60.0;
-const COLOURS: [&str; 3] = ["#1668b8", "#c2571a", "#3f8f3f"];
+const COLOURS: [&str; 4] = ["#999", "#1668b8", "#c2571a", "#3f8f3f"];
 /// Shares on the axis; each step has a tenth of what is left.
 const SHARES: [(f64, &str); 5] = [
     (0.0, "0"),
@@ -90,7 +90,7 @@ fn draw(report: &Report, out: &mut String) -> std::fmt::Result {
             let ms = milliseconds(times.value_at_quantile(share));
             write!(points, "{:.1},{:.1} ", x(share), y(ms))?;
         }
-        let label = LEFT + 230.0 * f64::from(column);
+        let label = LEFT + 175.0 * f64::from(column);
         writeln!(
             out,
             r#"<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="2"/><text x="{label}" y="44" fill="{colour}">{what}</text>"#

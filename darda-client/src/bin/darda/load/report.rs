@@ -65,6 +65,7 @@ impl Report {
             return;
         };
         // All have the same bounds, so that nothing is left out.
+        total.sent += tally.sent;
         total.acked += tally.acked;
         total.delivered += tally.delivered;
         total.last += tally.last;
@@ -101,6 +102,7 @@ impl Report {
             return Vec::new();
         };
         vec![
+            ("put on the wire", &total.sent),
             ("acknowledged", &total.acked),
             ("with each other member", &total.delivered),
             ("with the last member", &total.last),

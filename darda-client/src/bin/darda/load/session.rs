@@ -29,7 +29,9 @@ pub(super) struct Order {
 /// What one session noted.
 #[derive(Debug)]
 pub(super) struct Tally {
-    /// From when a message was due to its acknowledgement, in microseconds.
+    /// From when a message was due to when it was put on the wire, in microseconds.
+    pub(super) sent: Histogram<u64>,
+    /// To its acknowledgement.
     pub(super) acked: Histogram<u64>,
     /// To each of the others.
     pub(super) delivered: Histogram<u64>,
@@ -86,6 +88,9 @@ impl Session {
                     let message = order.message;
                     if self.send(number, order)? {
                         under_way.insert(number, message);
+                        if message >= self.warm_up {
+                            tally.sent.saturating_record(self.ledger.late_by(message));
+                        }
                     } else {
                         self.ledger.set(message, Fate::NotSent);
                     }
@@ -175,6 +180,7 @@ impl Tally {
     pub(super) fn new() -> Result<Self> {
         let times = || Histogram::new_with_bounds(1, LONGEST, DIGITS);
         Ok(Self {
+            sent: times()?,
             acked: times()?,
             delivered: times()?,
             last: times()?,
