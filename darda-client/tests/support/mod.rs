@@ -9,20 +9,20 @@ use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 
 /// A server that says what a test wants.
-pub struct Server {
+pub(crate) struct Server {
     listener: TcpListener,
 }
 
 /// A connection to it.
-pub struct Line(WebSocketStream<TcpStream>);
+pub(crate) struct Line(WebSocketStream<TcpStream>);
 
 impl Server {
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         Self { listener }
     }
 
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!(
             "ws://{}/v1/ws?id=alice",
             self.listener.local_addr().unwrap()
@@ -30,7 +30,7 @@ impl Server {
     }
 
     /// The next connection, after its hello.
-    pub async fn accept(&self) -> Line {
+    pub(crate) async fn accept(&self) -> Line {
         let mut line = self.upgrade().await;
         let limits = json!({"max_frame_bytes": 131072, "max_text_bytes": 16384, "max_page": 200});
         line.say(
@@ -42,7 +42,7 @@ impl Server {
     }
 
     /// The next connection is closed at once.
-    pub async fn accept_and_close(&self, code: u16) {
+    pub(crate) async fn accept_and_close(&self, code: u16) {
         let mut line = self.upgrade().await;
         let frame = CloseFrame {
             code: code.into(),
@@ -72,12 +72,12 @@ impl Server {
 }
 
 impl Line {
-    pub async fn say(&mut self, frame: Value) {
+    pub(crate) async fn say(&mut self, frame: Value) {
         self.0.send(Message::text(frame.to_string())).await.unwrap();
     }
 
     /// The next command of this name; others are left unanswered.
-    pub async fn command(&mut self, name: &str) -> Value {
+    pub(crate) async fn command(&mut self, name: &str) -> Value {
         loop {
             let Some(Ok(message)) = self.0.next().await else {
                 panic!("the client is gone, and did not ask for {name}");
@@ -93,7 +93,7 @@ impl Line {
 }
 
 /// An entry of somebody else, in the conversation `c`.
-pub fn entry(position: u64, prev: u64) -> Value {
+pub(crate) fn entry(position: u64, prev: u64) -> Value {
     json!({"conversation": "c", "position": position, "prev": prev, "epoch": 0,
         "entry": format!("e{position}"), "sender": "bob", "client_id": position.to_string(),
         "type": "message", "text": ""})
