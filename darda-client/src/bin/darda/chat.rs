@@ -104,10 +104,8 @@ async fn open(
 fn tell(update: &Update, me: Option<&str>) {
     match update {
         Update::Status(status) => complain(&status.to_string()),
-        Update::Entry { entry, late } => {
-            if me != Some(entry.sender.as_str()) {
-                say(&line(entry, *late, me.is_none()));
-            }
+        Update::Entry { entry, late } if me != Some(entry.sender.as_str()) => {
+            say(&line(entry, *late, me.is_none()));
         }
         Update::Withdrawn {
             conversation,
