@@ -26,7 +26,8 @@ SERVER := $(abspath $(TARGET))/release/darda-server
 WITH_BACKENDS := $(TARGET)/debug/darda-backends
 
 .PHONY: help run run-real test check simulate prove prove-cluster soak bench fuzz backends \
-	test-rust test-examples test-browser test-bench release-server release-sim release-proof
+	test-rust test-examples test-browser test-bench test-image manifests e2e-kubernetes \
+	release-server release-sim release-proof
 
 help: ## List the commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -37,9 +38,9 @@ run: ## Build and start the server with in-memory ports; open the address that i
 run-real: backends release-server ## Two gateways and a writer on RabbitMQ, Redis and a MongoDB-protocol database
 	DARDA_SERVER=$(SERVER) $(WITH_BACKENDS) scripts/run-real.sh
 
-test: check test-rust test-examples simulate test-browser test-bench prove ## Everything that can fail
+test: check test-rust test-examples test-image simulate test-browser test-bench prove ## Everything that can fail
 
-check: ## Format, lints, licences, docs, dependency rules, minimum Rust version, snapshots
+check: ## Format, lints, licences, docs, dependency rules, minimum Rust version, snapshots, Kubernetes manifests
 	scripts/check.sh
 
 simulate: release-sim ## The simulation; SEEDS=1000 seeds
@@ -60,6 +61,12 @@ bench: backends release-server ## The benchmarks, about 25 minutes; BENCH=fanout
 fuzz: ## Each fuzz target for SECONDS=600 seconds; needs a nightly Rust
 	scripts/fuzz.sh $(SECONDS)
 
+e2e-kubernetes: release-server ## The system on the cluster that KUBECONFIG names; see tests/kubernetes
+	DARDA_SERVER=$(SERVER) tests/kubernetes/run.sh
+
+manifests: ## Write the manifests that are the chart's
+	scripts/manifests.sh --write
+
 backends:
 	scripts/backends.sh
 	cargo build --locked -p darda-backends
@@ -69,6 +76,9 @@ test-rust: backends
 
 test-examples:
 	scripts/examples.sh
+
+test-image: release-server
+	DARDA_SERVER=$(SERVER) scripts/image.sh
 
 test-browser: release-server
 	DARDA_SERVER=$(SERVER) scripts/browser.sh

@@ -38,3 +38,6 @@ step "licences, bans, sources"
 step "snapshots of frames and OpenAPI, and the documents that show them"
 # They are rewritten only where this is set: here a difference fails.
 env -u UPDATE_SNAPSHOTS cargo test --locked --workspace --all-features --quiet --test snapshots
+
+step "image and manifests"
+scripts/manifests.sh
