@@ -61,8 +61,8 @@ bench: backends release-server ## The benchmarks, about 25 minutes; BENCH=fanout
 fuzz: ## Each fuzz target for SECONDS=600 seconds; needs a nightly Rust
 	scripts/fuzz.sh $(SECONDS)
 
-e2e-kubernetes: release-server ## The system on the cluster that KUBECONFIG names; see tests/kubernetes
-	DARDA_SERVER=$(SERVER) tests/kubernetes/run.sh
+e2e-kubernetes: release-server release-proof ## The system on the cluster that KUBECONFIG names; see tests/kubernetes
+	DARDA_SERVER=$(SERVER) DARDA_PROOF=$(abspath $(TARGET))/release/darda-proof tests/kubernetes/run.sh
 
 manifests: ## Write the manifests that are the chart's
 	scripts/manifests.sh --write

@@ -16,7 +16,7 @@ trap 'rm -rf "$work"' EXIT
 # Letters and digits only: they go into URLs. Files: a command line can be seen by others.
 password() { LC_ALL=C tr -dc 'A-Za-z0-9' </dev/urandom | head -c "$2" >"$work/$1" || [[ $? == 141 ]]; }
 
-kubectl get namespace "$namespace" >/dev/null 2>&1 || kubectl create namespace "$namespace"
+kubectl get namespace "$namespace" >/dev/null 2>&1 || kubectl create namespace "$namespace" --save-config
 mkdir "$work/urls"
 if k get secret darda-passwords >/dev/null 2>&1; then
     for key in rabbitmq mongodb redis; do
