@@ -26,7 +26,8 @@ SERVER := $(abspath $(TARGET))/release/darda-server
 WITH_BACKENDS := $(TARGET)/debug/darda-backends
 
 .PHONY: help run run-real test check simulate prove prove-cluster soak bench fuzz backends \
-	test-rust test-examples test-clients test-browser test-js test-bench \
+	test-rust test-examples test-image test-clients test-browser test-js test-bench \
+	manifests e2e-kubernetes \
 	release-server release-sim release-proof
 
 help: ## List the commands
@@ -38,9 +39,9 @@ run: ## Build and start the server with in-memory ports; open the address that i
 run-real: backends release-server ## Two gateways and a writer on RabbitMQ, Redis and a MongoDB-protocol database
 	DARDA_SERVER=$(SERVER) $(WITH_BACKENDS) scripts/run-real.sh
 
-test: check test-rust test-examples simulate test-browser test-js test-clients test-bench prove ## Everything that can fail
+test: check test-rust test-examples test-image simulate test-browser test-js test-clients test-bench prove ## Everything that can fail
 
-check: ## Format, lints, licences, docs, dependency rules, minimum Rust version, snapshots
+check: ## Format, lints, licences, docs, dependency rules, minimum Rust version, snapshots, Kubernetes manifests
 	scripts/check.sh
 
 simulate: release-sim ## The simulation; SEEDS=1000 seeds
@@ -61,6 +62,12 @@ bench: backends release-server ## The benchmarks, about 25 minutes; BENCH=fanout
 fuzz: ## Each fuzz target for SECONDS=600 seconds; needs a nightly Rust
 	scripts/fuzz.sh $(SECONDS)
 
+e2e-kubernetes: release-server release-proof ## The system on the cluster that KUBECONFIG names; see tests/kubernetes
+	DARDA_SERVER=$(SERVER) DARDA_PROOF=$(abspath $(TARGET))/release/darda-proof tests/kubernetes/run.sh
+
+manifests: ## Write the manifests that are the chart's
+	scripts/manifests.sh --write
+
 backends:
 	scripts/backends.sh
 	cargo build --locked -p darda-backends
@@ -73,7 +80,10 @@ test-examples:
 
 test-clients: backends release-server ## The clients against a server, through a network that misbehaves
 	cargo build --locked -p darda-suite
-	DARDA_SERVER=$(abspath $(TARGET))/release/darda-server $(WITH_BACKENDS) scripts/clients.sh
+	DARDA_SERVER=$(SERVER) $(WITH_BACKENDS) scripts/clients.sh
+
+test-image: release-server
+	DARDA_SERVER=$(SERVER) scripts/image.sh
 
 test-browser: release-server
 	DARDA_SERVER=$(SERVER) scripts/browser.sh

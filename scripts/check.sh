@@ -41,3 +41,6 @@ scripts/js.sh check
 step "snapshots of frames and OpenAPI, and the documents that show them"
 # They are rewritten only where this is set: here a difference fails.
 env -u UPDATE_SNAPSHOTS cargo test --locked --workspace --all-features --quiet --test snapshots
+
+step "image and manifests"
+scripts/manifests.sh

@@ -344,12 +344,7 @@ impl Run {
         self.rest(&logs).await;
 
         let fresh = self.system.fresh_gateway().await?;
-        let open: Vec<_> = self
-            .system
-            .gateways
-            .iter()
-            .map(crate::system::Node::address)
-            .collect();
+        let open = self.system.addresses();
         let last = fresh.as_ref().map_or(open[0], crate::system::Node::address);
         if fresh.is_some() {
             self.system.doors.only(last);

@@ -1,5 +1,6 @@
 //! What the command line asks for.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use crate::Result;
@@ -8,10 +9,12 @@ use crate::cast::Size;
 pub(crate) const USAGE: &str = "\
 darda-proof SCENARIO...|all [OPTIONS]
 darda-proof soak [--minutes N] [OPTIONS]
+darda-proof attach --gateway ADDRESS:PORT... [OPTIONS]
 
   --seconds N        load in each scenario beside its disturbances, in seconds (12)
   --chaos-seconds N  length of `all-at-once` (120)
   --minutes N        length of `soak` (30)
+  --gateway A:P      where `attach` finds a gateway, or a load balancer before them
   --seed N           what is drawn at random (drawn itself, and printed)
   --rate N           sends a second (300)
   --clients N        clients (200)
@@ -28,6 +31,7 @@ pub(crate) struct Wishes {
     pub(crate) seconds: u64,
     pub(crate) chaos_seconds: u64,
     pub(crate) minutes: u64,
+    pub(crate) gateways: Vec<SocketAddr>,
     pub(crate) seed: u64,
     pub(crate) rate: u64,
     pub(crate) size: Size,
@@ -41,6 +45,7 @@ impl Wishes {
             seconds: 12,
             chaos_seconds: 120,
             minutes: 30,
+            gateways: Vec::new(),
             seed: fastrand::u64(..1_000_000),
             rate: 300,
             size: Size::FULL,
@@ -52,6 +57,7 @@ impl Wishes {
                 "--seconds" => wishes.seconds = value()?.parse()?,
                 "--chaos-seconds" => wishes.chaos_seconds = value()?.parse()?,
                 "--minutes" => wishes.minutes = value()?.parse()?,
+                "--gateway" => wishes.gateways.push(value()?.parse()?),
                 "--seed" => wishes.seed = value()?.parse()?,
                 "--rate" => wishes.rate = value()?.parse()?,
                 "--clients" => wishes.size.clients = value()?.parse()?,

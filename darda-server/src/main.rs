@@ -1,5 +1,6 @@
 //! `darda-server`: reads its settings, wires the parts, serves, and drains when it is told to stop.
 
+mod healthcheck;
 mod ports;
 
 use std::error::Error;
@@ -12,6 +13,7 @@ use darda_core::model::NodeId;
 use darda_core::{Chat, Encoder, Options, Roles};
 use darda_server::settings::{self, LogFormat, Settings};
 use darda_server::{DevAuthenticator, MetricsSource, RouterOptions, ServeOptions, observe};
+use healthcheck::Question;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tokio::net::TcpSocket;
 use tokio::signal::unix::{SignalKind, signal};
@@ -36,6 +38,7 @@ fn main() -> ExitCode {
         Some("--version" | "-V") => {
             return say(concat!("darda-server ", env!("CARGO_PKG_VERSION"), "\n"));
         }
+        Some("healthcheck") => return healthcheck(),
         Some(other) => {
             return fail(&format!(
                 "{other:?} is not an argument; --help lists the settings"
@@ -49,6 +52,20 @@ fn main() -> ExitCode {
     match run(settings) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&error.to_string()),
+    }
+}
+
+/// Is the server that has the same environment, or the one that a URL names, well?
+fn healthcheck() -> ExitCode {
+    let question = match std::env::args().nth(2) {
+        Some(url) => Question::parse(&url),
+        None => settings::listen_address()
+            .map(Question::to_own)
+            .map_err(|error| error.to_string()),
+    };
+    match question.and_then(|question| question.ask()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&error),
     }
 }
 

@@ -121,3 +121,39 @@ async fn a_writer_serves_nobody_but_says_how_it_is() {
         );
     }
 }
+
+async fn healthcheck(arguments: &[&str], settings: &[(&str, &str)]) -> std::process::Output {
+    let mut asking = Command::new(env!("CARGO_BIN_EXE_darda-server"));
+    let asking = asking.arg("healthcheck").args(arguments).env_clear();
+    soon(asking.envs(settings.iter().copied()).output())
+        .await
+        .unwrap()
+}
+
+#[tokio::test]
+async fn its_healthcheck_says_whether_a_server_is_well() {
+    let (mut server, address) = start(&[]).await;
+    let (listen, url) = (address.to_string(), format!("http://{address}/readyz"));
+    let own: &[(&str, &str)] = &[("DARDA_LISTEN", &listen)];
+    assert!(healthcheck(&[], own).await.status.success());
+    assert!(healthcheck(&[&url], &[]).await.status.success());
+
+    let elsewhere = healthcheck(&[&format!("http://{address}/nothing")], &[]).await;
+    let said = String::from_utf8(elsewhere.stderr).unwrap();
+    assert!(!elsewhere.status.success());
+    assert!(said.contains("404"), "{said}");
+
+    server.kill().await.unwrap();
+    let gone = healthcheck(&[], own).await;
+    let said = String::from_utf8(gone.stderr).unwrap();
+    assert!(!gone.status.success());
+    assert!(said.contains(&listen), "{said}");
+}
+
+#[tokio::test]
+async fn its_healthcheck_does_not_wait_for_ever() {
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = silent.local_addr().unwrap().to_string();
+    let asked = healthcheck(&[], &[("DARDA_LISTEN", &address)]).await;
+    assert!(!asked.status.success());
+}

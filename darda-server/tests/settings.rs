@@ -107,6 +107,8 @@ fn development_authentication_stays_on_loopback_unless_told() {
     ];
     assert!(read(&told).is_ok());
     assert!(read(&[("DARDA_LISTEN", "[::1]:8080")]).is_ok());
+    let writer = [("DARDA_LISTEN", "0.0.0.0:8080"), ("DARDA_ROLE", "writer")];
+    assert!(read(&writer).is_ok());
 }
 
 fn server() -> Command {

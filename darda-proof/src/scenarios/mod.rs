@@ -1,6 +1,7 @@
 //! The scenarios: each starts a system of its own, disturbs it in one way, and has it judged.
 
 mod all_at_once;
+mod attach;
 mod cluster;
 mod drain;
 mod gateway;
@@ -109,6 +110,12 @@ const ALL: &[Scenario] = &[
         what: "all at once, round after round in one system, for --minutes",
         usual: false,
         run: |wishes| Box::pin(soak::soak(wishes)),
+    },
+    Scenario {
+        name: "attach",
+        what: "a system that stands behind --gateway; who disturbs it says so on standard input",
+        usual: false,
+        run: |wishes| Box::pin(attach::attached(wishes)),
     },
 ];
 

@@ -18,6 +18,10 @@ impl Doors {
         self.0.lock().retain(|other| *other != door);
     }
 
+    pub(crate) fn all(&self) -> Vec<SocketAddr> {
+        self.0.lock().clone()
+    }
+
     /// From now on this and no other.
     pub(crate) fn only(&self, door: SocketAddr) {
         *self.0.lock() = vec![door];

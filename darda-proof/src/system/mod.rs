@@ -5,6 +5,7 @@ mod doors;
 mod http;
 mod node;
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -79,6 +80,33 @@ impl System {
         Ok(system)
     }
 
+    /// A system that others run, behind these addresses.
+    pub(crate) fn attached(gateways: &[SocketAddr]) -> Result<Self> {
+        if gateways.is_empty() {
+            return Err("say where it is: --gateway ADDRESS:PORT".into());
+        }
+        let system = Self {
+            gateways: Vec::new(),
+            writers: Vec::new(),
+            back: None,
+            doors: Arc::default(),
+            logs: PathBuf::new(),
+            namespace: String::new(),
+            server: PathBuf::new(),
+            started: 0,
+        };
+        gateways.iter().for_each(|door| system.doors.open(*door));
+        Ok(system)
+    }
+
+    /// Where its gateways are.
+    pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
+        if self.gateways.is_empty() {
+            return self.doors.all();
+        }
+        self.gateways.iter().map(Node::address).collect()
+    }
+
     /// Starts a node. Its name is used once.
     async fn node(&mut self, role: &str, name: &str) -> Result<Node> {
         self.started += 1;
@@ -110,7 +138,8 @@ impl System {
         Ok(())
     }
 
-    /// A gateway that nobody has talked to. In memory there is but one, which is `None`.
+    /// A gateway that nobody has talked to. In memory there is but one, and a system that others run
+    /// gets none: `None`.
     pub(crate) async fn fresh_gateway(&mut self) -> Result<Option<Node>> {
         if self.back.is_none() {
             return Ok(None);
@@ -118,11 +147,12 @@ impl System {
         self.node("gateway", "gateway-fresh").await.map(Some)
     }
 
-    /// A node that has nothing but the store: what it reads is stored. In memory there is but one.
+    /// A node that has nothing but the store: what it reads is stored. In memory there is but one, and
+    /// of a system that others run it is any.
     pub(crate) async fn store_reader(&mut self) -> Result<StoreReader> {
         let Some(back) = &self.back else {
             return Ok(StoreReader {
-                address: self.gateways[0].address(),
+                address: self.addresses()[0],
                 _node: None,
             });
         };
@@ -178,6 +208,6 @@ impl System {
 /// Reads what is stored. Its node, if it has one of its own, ends with it.
 #[derive(Debug)]
 pub(crate) struct StoreReader {
-    pub(crate) address: std::net::SocketAddr,
+    pub(crate) address: SocketAddr,
     _node: Option<Node>,
 }

@@ -221,7 +221,11 @@ impl Settings {
                 &[("text", LogFormat::Text), ("json", LogFormat::Json)],
             )?,
         };
-        if !settings.listen.ip().is_loopback() && !settings.dev_auth_anywhere {
+        // A writer lets nobody in.
+        if settings.role != Roles::Writer
+            && !settings.listen.ip().is_loopback()
+            && !settings.dev_auth_anywhere
+        {
             let reason = format!(
                 "the development authenticator lets anybody be anybody, so it listens on loopback \
                  only, unless {}=on",
@@ -251,12 +255,23 @@ fn resilience(
         .with_open_for(time(BREAKER_OPEN_MS)?))
 }
 
+/// Where a server with this process's environment listens.
+///
+/// # Errors
+/// If that setting has a wrong value.
+pub fn listen_address() -> Result<SocketAddr, WrongSetting> {
+    let value = std::env::var(LISTEN.name).unwrap_or_else(|_| LISTEN.default.to_owned());
+    address(LISTEN, &value)
+}
+
 /// What `--help` prints.
 #[must_use]
 pub fn help() -> String {
     let mut text = String::from(
         "darda-server: chat over WebSocket and HTTP\n\n\
-         It takes no arguments but --help and --version. It is set up by the environment:\n",
+         It takes no arguments but --help, --version, and healthcheck [http://HOST:PORT/PATH],\n\
+         which asks a server, else the one with the same environment, whether it is well.\n\
+         It is set up by the environment:\n",
     );
     for Setting {
         name,
