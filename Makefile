@@ -31,7 +31,7 @@ WITH_BACKENDS := $(TARGET)/debug/darda-backends
 	release-server release-sim release-proof
 
 help: ## List the commands
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
 
 run: ## Build and start the server with in-memory ports; open the address that it prints
 	cargo run --locked -p darda-server
