@@ -64,7 +64,7 @@ async fn it_serves_and_at_sigterm_it_drains_and_ends_well() {
     request
         .headers_mut()
         .insert("sec-websocket-protocol", "darda.v1".parse().unwrap());
-    let (mut socket, _) = soon(tokio_tungstenite::connect_async(request))
+    let (mut socket, _) = soon(Box::pin(tokio_tungstenite::connect_async(request)))
         .await
         .unwrap();
     let hello = soon(socket.next()).await.unwrap().unwrap();

@@ -170,7 +170,11 @@ pub(crate) struct Client {
 
 impl Client {
     pub(crate) async fn open(request: Request) -> Result<Self, Error> {
-        let connected = soon("the upgrade", tokio_tungstenite::connect_async(request)).await;
+        let connected = soon(
+            "the upgrade",
+            Box::pin(tokio_tungstenite::connect_async(request)),
+        )
+        .await;
         let (socket, _) = connected?;
         Ok(Self {
             socket,
