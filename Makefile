@@ -27,7 +27,7 @@ WITH_BACKENDS := $(TARGET)/debug/darda-backends
 
 .PHONY: help run run-real test check simulate prove prove-cluster soak bench fuzz backends \
 	test-rust test-examples test-image test-clients test-browser test-js test-bench \
-	manifests e2e-kubernetes \
+	sbom manifests e2e-kubernetes \
 	release-server release-sim release-proof
 
 help: ## List the commands
@@ -65,6 +65,9 @@ fuzz: ## Each fuzz target for SECONDS=600 seconds; needs a nightly Rust
 e2e-kubernetes: release-server release-proof ## The system on the cluster that KUBECONFIG names; see tests/kubernetes
 	DARDA_SERVER=$(SERVER) DARDA_PROOF=$(abspath $(TARGET))/release/darda-proof tests/kubernetes/run.sh
 
+sbom: ## What the server is made of, in SPDX: target/darda-server.spdx.json
+	scripts/sbom.sh target/darda-server.spdx.json
+
 manifests: ## Write the manifests that are the chart's
 	scripts/manifests.sh --write
 
@@ -84,6 +87,7 @@ test-clients: backends release-server ## The clients against a server, through a
 
 test-image: release-server
 	DARDA_SERVER=$(SERVER) scripts/image.sh
+	scripts/sbom.sh target/darda-server.spdx.json
 
 test-browser: release-server
 	DARDA_SERVER=$(SERVER) scripts/browser.sh

@@ -139,66 +139,72 @@ gone() {
 say "images"
 tests/kubernetes/images.sh "${load[@]}"
 
-say "kustomize: the overlay dev, by the README's commands"
-manifests/secrets.sh dev "$namespace"
-passwords=$(k get secret darda-passwords --output 'jsonpath={.data}')
-manifests/secrets.sh dev "$namespace" >/dev/null
-[[ $passwords == "$(k get secret darda-passwords --output 'jsonpath={.data}')" ]] || fail "secrets.sh draws passwords anew"
-k patch secret darda-urls --type merge --patch "{\"stringData\": {\"store\": \"$store\"}}" >/dev/null
-kubectl apply -k tests/kubernetes/overlay
-ready
-say "ready"
-forward 8080
-say "kubectl port-forward services/chat-service 8080:8080 answers: $(curl --silent http://127.0.0.1:8080/readyz)"
-unforward
+# The overlay dev.
+by_kustomize() {
+    local passwords restarts
+    say "kustomize: the overlay dev, by the README's commands"
+    manifests/secrets.sh dev "$namespace"
+    passwords=$(k get secret darda-passwords --output 'jsonpath={.data}')
+    manifests/secrets.sh dev "$namespace" >/dev/null
+    [[ $passwords == "$(k get secret darda-passwords --output 'jsonpath={.data}')" ]] || fail "secrets.sh draws passwords anew"
+    k patch secret darda-urls --type merge --patch "{\"stringData\": {\"store\": \"$store\"}}" >/dev/null
+    kubectl apply -k tests/kubernetes/overlay
+    ready
+    say "ready"
+    forward 8080
+    say "kubectl port-forward services/chat-service 8080:8080 answers: $(curl --silent http://127.0.0.1:8080/readyz)"
+    unforward
 
-attach
-stage "scale gateways to 3" scale 3
-stage "roll gateways" roll deployment/chat-gateway
-stage "roll writers" roll deployment/chat-writer
-stage "kill a gateway" eval 'murder "$(one_gateway)"'
-stage "scale gateways to 1" scale 1
-stage "kill RabbitMQ" murder rabbitmq-0
-stage "kill Redis" murder redis-0
-stage "kill the database" murder mongodb-0
-stage "apply again" kubectl apply -k tests/kubernetes/overlay
-verdict
-restarts=$(k get pods -l 'app.kubernetes.io/component in (gateway,writer)' --output 'jsonpath={.items[*].status.containerStatuses[*].restartCount}')
-[[ $restarts =~ ^[0\ ]*$ ]] || fail "nodes were restarted by their probes: $restarts"
-say "uninstall"
-kubectl delete -k tests/kubernetes/overlay --timeout 180s >/dev/null || fail "delete"
-gone
-say "nothing is left"
+    attach
+    stage "scale gateways to 3" scale 3
+    stage "roll gateways" roll deployment/chat-gateway
+    stage "roll writers" roll deployment/chat-writer
+    stage "kill a gateway" eval 'murder "$(one_gateway)"'
+    stage "scale gateways to 1" scale 1
+    stage "kill RabbitMQ" murder rabbitmq-0
+    stage "kill Redis" murder redis-0
+    stage "kill the database" murder mongodb-0
+    stage "apply again" kubectl apply -k tests/kubernetes/overlay
+    verdict
+    restarts=$(k get pods -l 'app.kubernetes.io/component in (gateway,writer)' --output 'jsonpath={.items[*].status.containerStatuses[*].restartCount}')
+    [[ $restarts =~ ^[0\ ]*$ ]] || fail "nodes were restarted by their probes: $restarts"
+    say "uninstall"
+    kubectl delete -k tests/kubernetes/overlay --timeout 180s >/dev/null || fail "delete"
+    gone
+    say "nothing is left"
+}
 
-namespace=darda-chart
-python=$(scripts/python.sh manifests tests/manifests/requirements.txt)
-chart() { "$python" tests/kubernetes/chart.py "$namespace" "$@" 2>/dev/null || fail "helm $*"; }
-say "the chart: install"
-chart install
-k get secret darda-passwords >/dev/null
-passwords=$(k get secret darda-passwords --output 'jsonpath={.data}')
-# With the URL of the stand-in.
-for key in broker cache; do
-    k get secret darda-urls --output "go-template={{ index .data \"$key\" | base64decode }}" >"/tmp/darda-e2e-$$-$key"
-done
-k create secret generic e2e-urls --from-file "broker=/tmp/darda-e2e-$$-broker" --from-file "cache=/tmp/darda-e2e-$$-cache" \
-    --from-literal "store=$store" >/dev/null
-rm -f "/tmp/darda-e2e-$$-broker" "/tmp/darda-e2e-$$-cache"
-chart upgrade secrets.urls=e2e-urls
-ready
-[[ $passwords == "$(k get secret darda-passwords --output 'jsonpath={.data}')" ]] || fail "an upgrade draws passwords anew"
-chart test
-say "helm test passed"
-attach
-stage "upgrade to two gateways with another setting" chart upgrade secrets.urls=e2e-urls gateway.replicas=2 settings.DARDA_LOG=warn
-stage "roll back" chart rollback
-verdict
-say "uninstall"
-chart uninstall
-left=$(k get deployments,statefulsets,services,configmaps,serviceaccounts,networkpolicies,poddisruptionbudgets --output name -l app.kubernetes.io/name=darda)
-[[ -z $left ]] || fail "left: $left"
-k get secret darda-passwords >/dev/null || fail "the passwords of the volumes that stay are gone"
-k delete pvc,secret -l app.kubernetes.io/name=darda >/dev/null
-gone
-say "nothing is left"
+# The chart.
+by_helm() {
+    local passwords left
+    namespace=darda-chart
+    python=$(scripts/python.sh manifests tests/manifests/requirements.txt)
+    chart() { "$python" tests/kubernetes/chart.py "$namespace" "$@" 2>/dev/null || fail "helm $*"; }
+    say "the chart: install"
+    chart install
+    k get secret darda-passwords >/dev/null
+    passwords=$(k get secret darda-passwords --output 'jsonpath={.data}')
+    # With the URL of the stand-in.
+    url() { k get secret darda-urls --output "go-template={{ index .data \"$1\" | base64decode }}"; }
+    k create secret generic e2e-urls --from-literal "broker=$(url broker)" --from-literal "cache=$(url cache)" --from-literal "store=$store" >/dev/null
+    chart upgrade secrets.urls=e2e-urls
+    ready
+    [[ $passwords == "$(k get secret darda-passwords --output 'jsonpath={.data}')" ]] || fail "an upgrade draws passwords anew"
+    chart test
+    say "helm test passed"
+    attach
+    stage "upgrade to two gateways with another setting" chart upgrade secrets.urls=e2e-urls gateway.replicas=2 settings.DARDA_LOG=warn
+    stage "roll back" chart rollback
+    verdict
+    say "uninstall"
+    chart uninstall
+    left=$(k get deployments,statefulsets,services,configmaps,serviceaccounts,networkpolicies,poddisruptionbudgets --output name -l app.kubernetes.io/name=darda)
+    [[ -z $left ]] || fail "left: $left"
+    k get secret darda-passwords >/dev/null || fail "the passwords of the volumes that stay are gone"
+    k delete pvc,secret -l app.kubernetes.io/name=darda >/dev/null
+    gone
+    say "nothing is left"
+}
+
+for part in ${PARTS:-kustomize helm}; do "by_$part"; done
 say "PASSED"
