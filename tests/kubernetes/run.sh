@@ -13,7 +13,7 @@ skip() {
 proof=${DARDA_PROOF:?the path of darda-proof}
 : "${DARDA_SERVER:?the path of the server\'s release binary}"
 read -ra load <<<"$DARDA_E2E_LOAD"
-clients=(--clients "${CLIENTS:-40}" --conversations "${CONVERSATIONS:-12}" --rate "${RATE:-50}")
+clients=(--clients "${CLIENTS:-16}" --conversations "${CONVERSATIONS:-6}" --rate "${RATE:-12}")
 
 began=$SECONDS
 say() { printf '== %4d s  %s\n' $((SECONDS - began)) "$*"; }
