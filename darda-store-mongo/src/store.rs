@@ -1,6 +1,7 @@
 //! The store: which part of it does what.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use darda_core::Result;
@@ -16,6 +17,9 @@ use tokio_util::task::TaskTracker;
 use crate::config::MongoConfig;
 use crate::connection::{Connection, client};
 use crate::readiness::{Readiness, make_indexes};
+
+/// How long closing the connections may take.
+const GOODBYE: Duration = Duration::from_secs(1);
 
 /// The [`Store`] on MongoDB.
 #[derive(Debug)]
@@ -91,7 +95,9 @@ impl MongoStore {
         // Moves of entries are bounded, but nobody waits that long for a hung database.
         let _ = timeout(self.connection.operation_timeout, self.tasks.wait()).await;
         if self.is_ours {
-            self.connection.client.shutdown().immediate(true).await;
+            // Of a database that hangs it takes no leave.
+            let shutdown = self.connection.client.shutdown().immediate(true);
+            let _ = timeout(GOODBYE, shutdown.into_future()).await;
         }
     }
 

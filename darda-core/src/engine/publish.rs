@@ -1,16 +1,18 @@
 //! The live way to other nodes. It may lose: `prev` and heads show what is missing.
 
+use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::{StreamExt, future, stream};
+use futures::{StreamExt, stream};
 use lru::LruCache;
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::node::Node;
+use crate::error::Result;
 use crate::model::limits::SMALL_CONVERSATION;
 use crate::model::{ConversationId, NodeId, UserId};
 use crate::ports::{LiveEvent, Publication, Route};
@@ -91,15 +93,18 @@ impl Node {
     }
 
     /// Other nodes that an event is for; `None` if there are none.
-    async fn route(&self, to: To) -> Option<Route> {
-        let all = || Some(Route::AllBut(self.id.clone()));
+    ///
+    /// # Errors
+    /// The registry's.
+    async fn route(&self, to: To) -> Result<Option<Route>> {
+        let all = || Ok(Some(Route::AllBut(self.id.clone())));
         let users = match to {
             To::All => return all(),
             To::Users(users) if users.len() > SMALL_CONVERSATION => return all(),
             To::Users(users) => users,
             To::Conversation(conversation) => {
                 if let Some(nodes) = self.routes.get(conversation) {
-                    return (!nodes.is_empty()).then_some(Route::Nodes(nodes));
+                    return Ok((!nodes.is_empty()).then_some(Route::Nodes(nodes)));
                 }
                 let Some(members) = self.remembered(conversation) else {
                     return all();
@@ -110,22 +115,47 @@ impl Node {
                 let users = members.list.keys().cloned().collect();
                 let nodes = self.other_nodes(users).await?;
                 self.routes.put(conversation, nodes.clone());
-                return (!nodes.is_empty()).then_some(Route::Nodes(nodes));
+                return Ok((!nodes.is_empty()).then_some(Route::Nodes(nodes)));
             }
         };
         let nodes = self.other_nodes(users).await?;
-        (!nodes.is_empty()).then_some(Route::Nodes(nodes))
+        Ok((!nodes.is_empty()).then_some(Route::Nodes(nodes)))
     }
 
-    /// `None` if the registry does not answer.
-    async fn other_nodes(&self, users: Vec<UserId>) -> Option<Arc<[NodeId]>> {
-        match self.bounded(self.ports.registry.nodes_of(users)).await {
-            Ok(nodes) => Some(nodes.into_iter().filter(|node| *node != self.id).collect()),
-            Err(error) => {
-                tracing::debug!(%error, "no route for a live event");
-                self.instruments.publish_drops.increment(1);
-                None
-            }
+    async fn other_nodes(&self, users: Vec<UserId>) -> Result<Arc<[NodeId]>> {
+        let nodes = self.bounded(self.ports.registry.nodes_of(users)).await?;
+        Ok(nodes.into_iter().filter(|node| *node != self.id).collect())
+    }
+
+    /// Routes of a batch, each looked up once, side by side: a registry that hangs costs a batch one
+    /// wait.
+    async fn routes_of(&self, batch: &[Outgoing]) -> BTreeMap<Target, Result<Option<Route>>> {
+        let targets: BTreeMap<_, _> = batch
+            .iter()
+            .enumerate()
+            .map(|(at, outgoing)| (Target::of(at, &outgoing.to), outgoing.to.clone()))
+            .collect();
+        let lookups = targets
+            .into_iter()
+            .map(|(target, to)| async move { (target, self.route(to).await) });
+        let routes = stream::iter(lookups).buffer_unordered(LOOKUPS);
+        routes.collect().await
+    }
+}
+
+/// Whom events of a batch have in common: a conversation's go the same way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Target {
+    Conversation(ConversationId),
+    /// The event at this place in the batch, by itself.
+    Event(usize),
+}
+
+impl Target {
+    fn of(at: usize, to: &To) -> Self {
+        match to {
+            To::Conversation(conversation) => Self::Conversation(*conversation),
+            To::Users(_) | To::All => Self::Event(at),
         }
     }
 }
@@ -134,22 +164,24 @@ pub(crate) async fn run(node: Arc<Node>, mut inbox: mpsc::Receiver<Outgoing>) {
     let mut batch = Vec::new();
     while node.gather(&mut inbox, &mut batch, MAX_BATCH).await {
         node.instruments.publish_depth.set(batch.len() as f64);
-        // Side by side: a registry that hangs costs a batch one wait.
-        let routed = batch.drain(..).map(|Outgoing { event, to }| {
-            let route = node.route(to);
-            async move { Some((route.await?, event)) }
-        });
-        let routed = stream::iter(routed).buffered(LOOKUPS);
-        let routed: Vec<_> = routed.filter_map(future::ready).collect().await;
-        let publications: Vec<_> = routed
-            .into_iter()
-            .map(|(route, event)| {
-                if let Some(encoder) = &node.options.encoder {
-                    event.event.encoded(|body| (encoder.0)(body));
+        let routes = node.routes_of(&batch).await;
+        let mut publications = Vec::with_capacity(batch.len());
+        for (at, Outgoing { event, to }) in batch.drain(..).enumerate() {
+            match routes.get(&Target::of(at, &to)) {
+                Some(Ok(Some(route))) => {
+                    if let Some(encoder) = &node.options.encoder {
+                        event.event.encoded(|body| (encoder.0)(body));
+                    }
+                    let route = route.clone();
+                    publications.push(Publication { route, event });
                 }
-                Publication { route, event }
-            })
-            .collect();
+                Some(Err(error)) => {
+                    tracing::debug!(%error, "no route for a live event");
+                    node.instruments.publish_drops.increment(1);
+                }
+                Some(Ok(None)) | None => {}
+            }
+        }
         let count = publications.len() as u64;
         if count > 0
             && let Err(error) = node.bounded(node.ports.broker.publish(publications)).await

@@ -117,8 +117,9 @@ pub(crate) fn stages(plan: &Document) -> Vec<String> {
     fn collect(value: &Bson, stages: &mut Vec<String>) {
         match value {
             Bson::Document(document) => {
-                if let Ok(stage) = document.get_str("stage") {
-                    stages.push(stage.to_owned());
+                // As MongoDB calls them, and as PostgreSQL below FerretDB does.
+                for name in ["stage", "Node Type"] {
+                    stages.extend(document.get_str(name).ok().map(str::to_owned));
                 }
                 document
                     .iter()
