@@ -10,6 +10,8 @@ use crate::{Result, StartError};
 /// port free when it comes back.
 const FIRST_PORT: u16 = 20_000;
 const PORTS: u16 = 12_000;
+/// So far above its port, a node of Redis' cluster listens for the others.
+const CLUSTER_BUS: u16 = 10_000;
 /// Folders of servers, inside the root file system.
 const FOLDERS: &str = "srv/tests";
 
@@ -60,7 +62,9 @@ pub(crate) fn free_port() -> Result<u16> {
     for _ in 0..PORTS {
         let step = NEXT.fetch_add(1, Ordering::Relaxed) % PORTS;
         let port = FIRST_PORT + (start + step) % PORTS;
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+        let is_free = |port| TcpListener::bind(("127.0.0.1", port)).is_ok();
+        // Redis' cluster takes a second one.
+        if is_free(port) && port.checked_add(CLUSTER_BUS).is_none_or(is_free) {
             return Ok(port);
         }
     }

@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use darda_backends::{Rabbit, RabbitOptions, StartError};
 use darda_core::conformance::{Backend, Disturbed};
@@ -61,7 +62,10 @@ mod restarting {
             Err(StartError::Missing(why)) => return Backend::Missing(why),
             Err(error) => panic!("{error}"),
         };
-        let config = RabbitConfig::new(rabbit.url()).with_persist_queues(2);
+        // A server that is being started takes its time on a busy machine.
+        let config = RabbitConfig::new(rabbit.url())
+            .with_persist_queues(2)
+            .with_connect_timeout(Duration::from_secs(15));
         let broker = match RabbitBroker::connect(config).await {
             Ok(broker) => Arc::new(broker),
             Err(error) => panic!("{error}"),
