@@ -1,12 +1,18 @@
 //! A server that says what a test wants.
 
+use std::time::Duration;
+
 use futures::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+
+/// A client that has nothing to say for so long has forgotten something.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A server that says what a test wants.
 pub(crate) struct Server {
@@ -53,7 +59,8 @@ impl Server {
     }
 
     async fn upgrade(&self) -> Line {
-        let (stream, _) = self.listener.accept().await.unwrap();
+        let accepted = timeout(PATIENCE, self.listener.accept()).await;
+        let (stream, _) = accepted.expect("the client does not connect").unwrap();
         #[expect(clippy::result_large_err, reason = "the library's signature")]
         let choose = |request: &Request, mut response: Response| {
             let offered = request.headers()["sec-websocket-protocol"].clone();
@@ -79,7 +86,8 @@ impl Line {
     /// The next command of this name; others are left unanswered.
     pub(crate) async fn command(&mut self, name: &str) -> Value {
         loop {
-            let Some(Ok(message)) = self.0.next().await else {
+            let next = timeout(PATIENCE, self.0.next()).await;
+            let Some(Ok(message)) = next.expect("the client asks for nothing") else {
                 panic!("the client is gone, and did not ask for {name}");
             };
             if let Message::Text(text) = message {
