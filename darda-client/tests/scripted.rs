@@ -193,16 +193,16 @@ async fn a_draining_server_is_left_in_the_time_it_names_and_used_until_then() {
     let sending = client.send(&"c".into(), "during").await.unwrap();
     let command = old.command("send").await;
     let told = Instant::now();
-    old.say(json!({"event": "draining", "reconnect_within_ms": 600}))
+    old.say(json!({"event": "draining", "reconnect_within_ms": 2000}))
         .await;
     let mut new = server.accept().await;
     assert!(
-        told.elapsed() < Duration::from_millis(600),
+        told.elapsed() < Duration::from_millis(2000),
         "{:?}",
         told.elapsed()
     );
     assert!(
-        told.elapsed() >= Duration::from_millis(30),
+        told.elapsed() >= Duration::from_millis(100),
         "{:?}",
         told.elapsed()
     );
