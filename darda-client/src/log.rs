@@ -1,7 +1,7 @@
 //! A device's view of one conversation's log, by "The rules of a client" in the protocol: no socket and
 //! no time. What it gives goes to the app: each entry once, and in order.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::id::{EntryId, Position};
 use crate::wire::Entry;
@@ -12,6 +12,10 @@ pub(crate) const MAX_AHEAD: usize = 256;
 /// left to history.
 pub(crate) const MAX_REMEMBERED: usize = 512;
 
+/// Where an entry was told to stand. Two may be told to stand at one position: one of them will be
+/// withdrawn, and until then both are held.
+type Place = (Position, EntryId);
+
 /// A device's view of one log.
 #[derive(Debug, Default)]
 pub(crate) struct Log {
@@ -19,8 +23,8 @@ pub(crate) struct Log {
     cursor: Option<Position>,
     /// What comes at or below is dropped: it was given, or is left to history.
     floor: Position,
-    given: BTreeMap<Position, EntryId>,
-    ahead: BTreeMap<Position, Entry>,
+    given: BTreeSet<Place>,
+    ahead: BTreeMap<Place, Entry>,
     /// Where the entries of both stand.
     places: HashMap<EntryId, Position>,
     out: Vec<Given>,
@@ -54,21 +58,22 @@ impl Log {
 
     /// The newest position that is known to hold an entry.
     pub(crate) fn newest(&self) -> Option<Position> {
-        let last = self.ahead.last_key_value().map(|(position, _)| *position);
+        let last = self
+            .ahead
+            .last_key_value()
+            .map(|((position, _), _)| *position);
         last.max(self.cursor)
     }
 
     /// The oldest entry beyond the cursor.
     pub(crate) fn oldest_ahead(&self) -> Option<Position> {
-        self.ahead.first_key_value().map(|(position, _)| *position)
+        let first = self.ahead.first_key_value();
+        first.map(|((position, _), _)| *position)
     }
 
     /// What waits beyond the cursor.
-    pub(crate) fn waiting(&self) -> Vec<(Position, EntryId)> {
-        let waiting = self.ahead.iter();
-        waiting
-            .map(|(at, entry)| (*at, entry.entry.clone()))
-            .collect()
+    pub(crate) fn waiting(&self) -> Vec<Place> {
+        self.ahead.keys().cloned().collect()
     }
 
     pub(crate) fn take(&mut self) -> Vec<Given> {
@@ -77,8 +82,10 @@ impl Log {
 
     /// Nothing up to here is wanted: it was given in an earlier life, or is left to history.
     pub(crate) fn begin(&mut self, cursor: Position) {
-        let beyond = self.ahead.split_off(&Position(cursor.0 + 1));
-        for entry in std::mem::replace(&mut self.ahead, beyond).into_values() {
+        while let Some(first) = self.ahead.first_entry()
+            && first.key().0 <= cursor
+        {
+            let entry = first.remove();
             self.places.remove(&entry.entry);
         }
         self.cursor = Some(cursor);
@@ -90,7 +97,7 @@ impl Log {
     /// missing.
     pub(crate) fn receive(&mut self, entry: Entry) -> bool {
         let position = entry.position;
-        if position <= self.floor || self.holds(position) {
+        if position <= self.floor || self.holds(&entry.entry, position) {
             return self.is_broken();
         }
         let Some(cursor) = self.cursor else {
@@ -115,17 +122,15 @@ impl Log {
             if position <= self.floor {
                 continue;
             }
-            // What was fetched is how it stands.
-            match self.at(position) {
-                Some(held) if *held != entry.entry => self.remove(position, None),
-                Some(_) if self.given.contains_key(&position) => continue,
-                _ => {}
+            self.stands_alone(&entry);
+            if self.given.contains(&(position, entry.entry.clone())) {
+                continue;
             }
             let cursor = self.cursor.unwrap_or_default();
             self.put(entry, cursor);
         }
         while let Some(first) = self.ahead.first_entry()
-            && *first.key() <= last
+            && first.key().0 <= last
         {
             let entry = first.remove();
             self.give(entry);
@@ -136,10 +141,10 @@ impl Log {
 
     /// What waited when all that follows the cursor was asked for, and is not in the answer, does not
     /// stand.
-    pub(crate) fn settle(&mut self, waited: &[(Position, EntryId)]) {
-        for (position, id) in waited {
-            if self.ahead.get(position).is_some_and(|it| it.entry == *id) {
-                self.remove(*position, None);
+    pub(crate) fn settle(&mut self, waited: &[Place]) {
+        for place in waited {
+            if self.ahead.contains_key(place) {
+                self.remove(place, None);
             }
         }
     }
@@ -151,22 +156,32 @@ impl Log {
         position: Position,
         stands: Option<Position>,
     ) -> bool {
-        if self.at(position) == Some(id) {
-            self.remove(position, stands);
+        if self.holds(id, position) {
+            self.remove(&(position, id.clone()), stands);
         }
         let Some((stands, cursor)) = stands.zip(self.cursor) else {
             return false;
         };
-        stands > self.floor && stands <= cursor && !self.holds(stands)
+        stands > self.floor && stands <= cursor && !self.holds(id, stands)
     }
 
-    fn holds(&self, position: Position) -> bool {
-        self.at(position).is_some()
+    fn holds(&self, id: &EntryId, position: Position) -> bool {
+        self.places.get(id) == Some(&position)
     }
 
-    fn at(&self, position: Position) -> Option<&EntryId> {
-        let ahead = || self.ahead.get(&position).map(|entry| &entry.entry);
-        self.given.get(&position).or_else(ahead)
+    /// What was fetched is how it stands: nothing else has its position.
+    fn stands_alone(&mut self, fetched: &Entry) {
+        let next = Position(fetched.position.0 + 1);
+        let range = (fetched.position, EntryId::from(""))..(next, EntryId::from(""));
+        let ahead = self.ahead.range(range.clone()).map(|(place, _)| place);
+        let held = ahead.chain(self.given.range(range));
+        let others: Vec<_> = held
+            .filter(|(_, id)| *id != fetched.entry)
+            .cloned()
+            .collect();
+        for other in others {
+            self.remove(&other, None);
+        }
     }
 
     /// Puts an entry in its place, and takes it away from where it stood.
@@ -174,7 +189,7 @@ impl Log {
         if let Some(other) = self.places.get(&entry.entry).copied()
             && other != entry.position
         {
-            self.remove(other, Some(entry.position));
+            self.remove(&(other, entry.entry.clone()), Some(entry.position));
         }
         if entry.position > cursor {
             self.put_ahead(entry);
@@ -185,22 +200,24 @@ impl Log {
     }
 
     fn put_ahead(&mut self, entry: Entry) {
-        if let Some(other) = self.places.insert(entry.entry.clone(), entry.position)
+        let id = entry.entry.clone();
+        if let Some(other) = self.places.insert(id.clone(), entry.position)
             && other != entry.position
         {
-            self.ahead.remove(&other);
+            self.ahead.remove(&(other, id.clone()));
         }
-        self.ahead.insert(entry.position, entry);
+        self.ahead.insert((entry.position, id), entry);
     }
 
-    fn remove(&mut self, position: Position, stands: Option<Position>) {
-        if let Some(entry) = self.ahead.remove(&position) {
-            self.places.remove(&entry.entry);
-        } else if let Some(entry) = self.given.remove(&position) {
-            self.places.remove(&entry);
+    fn remove(&mut self, place: &Place, stands: Option<Position>) {
+        let (position, id) = place;
+        if self.ahead.remove(place).is_some() {
+            self.places.remove(id);
+        } else if self.given.remove(place) {
+            self.places.remove(id);
             self.out.push(Given::Withdrawn {
-                entry,
-                position,
+                entry: id.clone(),
+                position: *position,
                 stands,
             });
         }
@@ -209,8 +226,8 @@ impl Log {
     /// Moves the cursor over the entries that follow it.
     fn follow(&mut self) {
         while let Some(first) = self.ahead.first_entry()
-            && first.get().prev.is_some()
-            && first.get().prev == self.cursor
+            && (first.get().prev.is_some() && first.get().prev == self.cursor
+                || Some(first.get().position) == self.cursor)
         {
             let entry = first.remove();
             self.cursor = Some(entry.position);
@@ -224,7 +241,7 @@ impl Log {
     }
 
     fn remember(&mut self, entry: &Entry) {
-        self.given.insert(entry.position, entry.entry.clone());
+        self.given.insert((entry.position, entry.entry.clone()));
         self.places.insert(entry.entry.clone(), entry.position);
         while self.given.len() > MAX_REMEMBERED
             && let Some((position, id)) = self.given.pop_first()

@@ -3,11 +3,13 @@
 use std::collections::{BTreeSet, HashMap};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll, ready};
 
 use darda_core::Result;
 use darda_core::adapter::decode_entry;
 use darda_core::ports::{Delivery, DeliveryTag, Verdict};
+use futures::future::try_join_all;
 use futures::stream::{BoxStream, SelectAll};
 use futures::{Stream, StreamExt};
 use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicNackOptions, BasicQosOptions};
@@ -17,20 +19,26 @@ use parking_lot::Mutex;
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use crate::connection::{Connection, Dialer};
-use crate::error::from_driver;
+use crate::error::{from_driver, unavailable};
 
-/// A tag is the number of its stream and the server's number on that stream's channel.
-const NUMBER_BITS: u32 = 44;
+/// A tag is the number of its lane and the server's number on that lane's channel.
+const NUMBER_BITS: u32 = 40;
 const NUMBERS: u64 = (1 << NUMBER_BITS) - 1;
+/// Lanes that are told apart; those that were so many before are long gone.
+const LANES: u64 = 1 << (u64::BITS - NUMBER_BITS);
 
-/// The streams that may be given verdicts.
+/// The lanes that may be given verdicts.
 #[derive(Debug, Default)]
 pub(crate) struct Streams {
     open: Mutex<HashMap<u64, Arc<Settling>>>,
-    next: std::sync::atomic::AtomicU64,
+    next: AtomicU64,
 }
 
-/// A stream's channel with what is not settled on it.
+/// A lane: a channel that consumes one queue, with what is not settled on it.
+///
+/// Each queue has a channel of its own, since an acknowledgement of *all up to here* counts for a whole
+/// channel: on a shared one it would take in what another queue's consumer holds and nobody has looked
+/// at. Of one consumer everything up to a delivery that was seen was seen before it.
 #[derive(Debug)]
 struct Settling {
     channel: Channel,
@@ -45,32 +53,11 @@ impl Streams {
         max_batch: usize,
     ) -> Result<BoxStream<'static, Result<Vec<Delivery>>>> {
         let connection = dialer.dial("writer").await?;
-        let channel = connection.channel().await?;
-        channel
-            .basic_qos(dialer.config().prefetch, BasicQosOptions::default())
-            .await
-            .map_err(from_driver)?;
-        let mut consumers = SelectAll::new();
-        for queue in dialer.names().all_persist() {
-            let options = BasicConsumeOptions::default();
-            let consumer = channel
-                .basic_consume(queue.into(), "".into(), options, FieldTable::default())
-                .await
-                .map_err(from_driver)?;
-            consumers.push(consumer);
-        }
-        let number = 1 + self.next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        let settling = Arc::new(Settling {
-            channel,
-            unsettled: Mutex::default(),
-        });
-        self.open.lock().insert(number, settling.clone());
+        let queues = dialer.names().all_persist();
+        let lanes = try_join_all(queues.map(|queue| self.lane(dialer, &connection, queue))).await?;
         let reading = Reading {
             dead: Box::pin(connection.dead().clone().cancelled_owned()),
-            consumers,
-            settling,
-            stream: number,
-            streams: self,
+            lanes: lanes.into_iter().collect(),
             _connection: connection,
             ended: false,
         };
@@ -80,17 +67,47 @@ impl Streams {
             .boxed())
     }
 
-    /// Passes verdicts on; tags of streams that ended are ignored.
+    async fn lane(
+        self: &Arc<Self>,
+        dialer: &Dialer,
+        connection: &Connection,
+        queue: String,
+    ) -> Result<Lane> {
+        let channel = connection.channel().await?;
+        channel
+            .basic_qos(dialer.config().prefetch, BasicQosOptions::default())
+            .await
+            .map_err(from_driver)?;
+        let options = BasicConsumeOptions::default();
+        let consumer = channel
+            .basic_consume(queue.into(), "".into(), options, FieldTable::default())
+            .await
+            .map_err(from_driver)?;
+        let number = self.next.fetch_add(1, Ordering::Relaxed) % LANES;
+        let settling = Arc::new(Settling {
+            channel,
+            unsettled: Mutex::default(),
+        });
+        self.open.lock().insert(number, settling.clone());
+        Ok(Lane {
+            consumer,
+            settling,
+            number,
+            streams: self.clone(),
+        })
+    }
+
+    /// Passes verdicts on; tags of lanes that ended are ignored.
     pub(crate) async fn settle(&self, verdicts: Vec<(DeliveryTag, Verdict)>) -> Result<()> {
-        let mut by_stream: HashMap<u64, Vec<(u64, Verdict)>> = HashMap::new();
+        let mut by_lane: HashMap<u64, Vec<(u64, Verdict)>> = HashMap::new();
         for (DeliveryTag(tag), verdict) in verdicts {
-            by_stream
+            by_lane
                 .entry(tag >> NUMBER_BITS)
                 .or_default()
                 .push((tag & NUMBERS, verdict));
         }
-        for (stream, verdicts) in by_stream {
-            let settling = self.open.lock().get(&stream).cloned();
+        for (lane, verdicts) in by_lane {
+            let settling = self.open.lock().get(&lane).cloned();
             if let Some(settling) = settling {
                 settling.settle(verdicts).await?;
             }
@@ -101,62 +118,54 @@ impl Streams {
     /// Deliveries that wait for a verdict here.
     pub(crate) fn unsettled(&self) -> usize {
         let open = self.open.lock();
-        open.values()
-            .map(|stream| stream.unsettled.lock().len())
-            .sum()
+        open.values().map(|lane| lane.unsettled.lock().len()).sum()
     }
 }
 
 impl Settling {
-    async fn settle(&self, verdicts: Vec<(u64, Verdict)>) -> Result<()> {
-        let (mut done, mut back) = (Vec::new(), Vec::new());
-        let first_left = {
-            let mut unsettled = self.unsettled.lock();
-            for (number, verdict) in verdicts {
-                // A second verdict on one delivery would close the channel.
-                if unsettled.remove(&number) {
-                    match verdict {
-                        Verdict::Done => done.push(number),
-                        Verdict::Again => back.push((number, true)),
-                        Verdict::Dead => back.push((number, false)),
-                    }
-                }
-            }
-            let returned = back.iter().map(|(number, _)| *number).min();
-            let left = unsettled.first().copied();
-            left.into_iter().chain(returned).min().unwrap_or(u64::MAX)
-        };
-        // All up to the last one before whatever is not done: one frame.
-        let together = done
-            .iter()
-            .copied()
-            .filter(|number| *number < first_left)
-            .max();
-        if let Some(last) = together {
+    /// A delivery counts as settled when its verdict is on its way, so that a call that is given up in the
+    /// middle leaves the others as they are.
+    async fn settle(&self, mut verdicts: Vec<(u64, Verdict)>) -> Result<()> {
+        // A second verdict on one delivery would close the channel.
+        verdicts.retain(|(number, _)| self.unsettled.lock().contains(number));
+        verdicts.sort_by_key(|(number, _)| *number);
+        verdicts.dedup_by_key(|(number, _)| *number);
+        if let Some(last) = self.all_done_up_to(&verdicts) {
             let options = BasicAckOptions { multiple: true };
-            self.channel
-                .basic_ack(last, options)
-                .await
-                .map_err(from_driver)?;
+            let acked = self.channel.basic_ack(last, options).await;
+            acked.map_err(from_driver)?;
+            let mut unsettled = self.unsettled.lock();
+            *unsettled = unsettled.split_off(&(last + 1));
+            verdicts.retain(|(number, _)| *number > last);
         }
-        for number in done.into_iter().filter(|number| *number > first_left) {
-            let options = BasicAckOptions::default();
-            self.channel
-                .basic_ack(number, options)
-                .await
-                .map_err(from_driver)?;
-        }
-        for (number, requeue) in back {
-            let options = BasicNackOptions {
-                multiple: false,
-                requeue,
+        for (number, verdict) in verdicts {
+            let settled = match verdict {
+                Verdict::Done => {
+                    let options = BasicAckOptions::default();
+                    self.channel.basic_ack(number, options).await
+                }
+                Verdict::Again | Verdict::Dead => {
+                    let options = BasicNackOptions {
+                        multiple: false,
+                        requeue: verdict == Verdict::Again,
+                    };
+                    self.channel.basic_nack(number, options).await
+                }
             };
-            self.channel
-                .basic_nack(number, options)
-                .await
-                .map_err(from_driver)?;
+            settled.map_err(from_driver)?;
+            self.unsettled.lock().remove(&number);
         }
         Ok(())
+    }
+
+    /// The last delivery before which nothing is unsettled that is not done by these verdicts, which are
+    /// in order.
+    fn all_done_up_to(&self, verdicts: &[(u64, Verdict)]) -> Option<u64> {
+        let unsettled = self.unsettled.lock();
+        let done = verdicts.iter().zip(unsettled.iter());
+        let done = done
+            .take_while(|((number, verdict), first)| number == *first && *verdict == Verdict::Done);
+        done.last().map(|((number, _), _)| *number)
     }
 
     /// What cannot be read is no entry: it goes to the dead letters.
@@ -165,44 +174,30 @@ impl Settling {
     }
 }
 
-/// Single deliveries; it ends with the connection.
-struct Reading {
-    consumers: SelectAll<Consumer>,
-    dead: Pin<Box<WaitForCancellationFutureOwned>>,
+/// One queue's deliveries.
+struct Lane {
+    consumer: Consumer,
     settling: Arc<Settling>,
-    stream: u64,
+    number: u64,
     streams: Arc<Streams>,
-    _connection: Arc<Connection>,
-    ended: bool,
 }
 
-impl Stream for Reading {
+impl Stream for Lane {
     type Item = Result<Delivery>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         loop {
-            if self.ended || self.dead.as_mut().poll(cx).is_ready() {
-                self.ended = true;
-                return Poll::Ready(None);
-            }
-            let delivery = match self.consumers.poll_next_unpin(cx) {
-                Poll::Pending => return Poll::Pending,
-                Poll::Ready(Some(Ok(delivery))) => delivery,
-                Poll::Ready(Some(Err(error))) => {
-                    self.ended = true;
-                    return Poll::Ready(Some(Err(from_driver(error))));
-                }
-                Poll::Ready(None) => {
-                    self.ended = true;
-                    return Poll::Ready(None);
-                }
+            let delivery = match ready!(self.consumer.poll_next_unpin(cx)) {
+                Some(Ok(delivery)) => delivery,
+                Some(Err(error)) => return Poll::Ready(Some(Err(from_driver(error)))),
+                None => return Poll::Ready(Some(Err(unavailable("rabbitmq ended a consumer")))),
             };
             let number = delivery.delivery_tag;
             self.settling.unsettled.lock().insert(number);
             match decode_entry(&delivery.data) {
                 Ok(entry) => {
                     return Poll::Ready(Some(Ok(Delivery {
-                        tag: DeliveryTag(self.stream << NUMBER_BITS | number),
+                        tag: DeliveryTag(self.number << NUMBER_BITS | number),
                         entry: Arc::new(entry),
                     })));
                 }
@@ -217,8 +212,30 @@ impl Stream for Reading {
     }
 }
 
-impl Drop for Reading {
+impl Drop for Lane {
     fn drop(&mut self) {
-        self.streams.open.lock().remove(&self.stream);
+        self.streams.open.lock().remove(&self.number);
+    }
+}
+
+/// All lanes; it ends with the connection, or with the first of them.
+struct Reading {
+    lanes: SelectAll<Lane>,
+    dead: Pin<Box<WaitForCancellationFutureOwned>>,
+    _connection: Arc<Connection>,
+    ended: bool,
+}
+
+impl Stream for Reading {
+    type Item = Result<Delivery>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if self.ended || self.dead.as_mut().poll(cx).is_ready() {
+            self.ended = true;
+            return Poll::Ready(None);
+        }
+        let next = ready!(self.lanes.poll_next_unpin(cx));
+        self.ended = !matches!(next, Some(Ok(_)));
+        Poll::Ready(next)
     }
 }

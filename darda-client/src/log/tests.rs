@@ -151,6 +151,38 @@ fn a_withdrawn_entry_is_taken_out_and_fetched_where_it_stands() {
 }
 
 #[test]
+fn of_two_at_one_position_both_are_held_until_one_is_withdrawn() {
+    let mut log = log();
+    assert!(!log.receive(named("twin", 20, Some(10))));
+    assert_eq!(given(&mut log), [-20]);
+    assert!(!log.withdraw(&"e20".into(), at(20), None));
+    assert!(matches!(&log.take()[..], [Given::Withdrawn { entry, .. }] if entry.as_str() == "e20"));
+    log.receive(named("twin", 20, Some(10)));
+    assert_eq!(given(&mut log), [0; 0]);
+}
+
+#[test]
+fn of_two_at_one_position_beyond_a_gap_both_are_given_when_it_is_closed() {
+    let mut log = log();
+    log.receive(entry(40, Some(30)));
+    log.receive(named("twin", 40, Some(30)));
+    assert!(!log.receive(entry(30, Some(20))));
+    assert_eq!(given(&mut log), [30, 40, 40]);
+    assert!(!log.is_broken());
+}
+
+#[test]
+fn what_is_fetched_takes_the_place_of_another_at_its_position() {
+    let mut log = log();
+    log.receive(named("twin", 20, Some(10)));
+    log.take();
+    log.fetched(at(10), vec![entry(20, Some(10))]);
+    assert!(
+        matches!(&log.take()[..], [Given::Withdrawn { entry, .. }] if entry.as_str() == "twin")
+    );
+}
+
+#[test]
 fn nothing_at_or_below_a_stored_cursor_is_given_again() {
     let mut log = Log::default();
     log.begin(at(20));

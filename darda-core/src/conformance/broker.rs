@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::stream::{BoxStream, select};
 use futures::{StreamExt, TryStreamExt};
@@ -181,6 +182,28 @@ pub(super) async fn unsettled_entries_of_a_dropped_stream_go_to_the_next(
     let mut again = positions(&delivered(&receive(&mut stream, 3).await?));
     again.sort_unstable();
     assert_eq!(again, [1, 3, 4]);
+    Ok(())
+}
+
+pub(super) async fn what_waits_beyond_a_batch_is_not_settled_with_it(
+    broker: Arc<dyn Broker>,
+) -> Result<()> {
+    // Several conversations, so that several queues are read.
+    let logs: Vec<_> = (0..8).map(|_| Log::new()).collect();
+    for log in &logs {
+        broker.enqueue(log.entries(20)).await?;
+    }
+    let mut stream = broker.consume(10).await?;
+    let mut done = next(&mut stream).await?;
+    // By now the rest is on its way too.
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    done.extend(next(&mut stream).await?);
+    give(&*broker, &done, Verdict::Done).await?;
+    drop(stream);
+    let mut stream = broker.consume(10).await?;
+    let left = receive(&mut stream, 8 * 20 - done.len()).await?;
+    let seen: BTreeSet<_> = done.iter().chain(&left).map(|it| it.entry.id).collect();
+    assert_eq!(seen.len(), 8 * 20);
     Ok(())
 }
 

@@ -336,6 +336,7 @@ list! {
         an_entry_to_do_again_comes_again,
         a_dead_entry_never_comes_again,
         unsettled_entries_of_a_dropped_stream_go_to_the_next,
+        what_waits_beyond_a_batch_is_not_settled_with_it,
         one_consumer_is_given_all_of_a_shard,
         another_consumer_takes_over,
         a_verdict_after_the_stream_ended_is_ignored,

@@ -9,15 +9,13 @@ use darda_core::model::{EntryId, Position};
 pub(crate) struct Copy {
     /// Nothing is missing up to here; `None`: nothing was fetched yet.
     cursor: Option<Position>,
-    held: BTreeMap<Position, Held>,
+    /// With `prev`. Two entries may be told to stand at one position until one of them is withdrawn.
+    held: BTreeMap<(Position, EntryId), Option<Position>>,
     places: BTreeMap<EntryId, Position>,
 }
 
-#[derive(Debug, Clone, Copy)]
-struct Held {
-    id: EntryId,
-    prev: Option<Position>,
-}
+/// Before every other id.
+const FIRST: EntryId = EntryId::from_bytes([0; 16]);
 
 /// What became of an entry that came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,31 +41,26 @@ impl Copy {
     /// The entries beyond the cursor.
     pub(crate) fn ahead(&self) -> impl Iterator<Item = (Position, EntryId)> {
         let from = self.cursor.unwrap_or_default();
-        let beyond = self.held.range(Position(from.0 + 1)..);
-        beyond.map(|(position, held)| (*position, held.id))
+        self.beyond(from).map(|(place, _)| *place)
     }
 
-    pub(crate) fn holds(&self, position: Position) -> bool {
-        self.held.contains_key(&position)
+    pub(crate) fn holds(&self, position: Position, id: EntryId) -> bool {
+        self.held.contains_key(&(position, id))
     }
 
     /// The entries by position.
     pub(crate) fn shown(&self) -> Vec<(Position, EntryId)> {
-        let shown = self
-            .held
-            .iter()
-            .map(|(position, held)| (*position, held.id));
-        shown.collect()
+        self.held.keys().copied().collect()
     }
 
     /// An entry came by itself: as an event, or as the reply to a send.
     pub(crate) fn take(&mut self, position: Position, prev: Option<Position>, id: EntryId) -> Took {
-        if self.held.contains_key(&position) {
+        if self.holds(position, id) {
             return Took::Placed;
         }
         self.place(position, prev, id);
         match self.cursor {
-            Some(cursor) if position < cursor => Took::Placed,
+            Some(cursor) if position <= cursor => Took::Placed,
             Some(cursor) => match self.chain(cursor) {
                 to if to > cursor => Took::Moved { from: cursor, to },
                 _ => Took::Gap,
@@ -85,8 +78,11 @@ impl Copy {
         let mut last = after;
         for (position, prev, id) in entries {
             // What is fetched is how it stands.
-            if self.held.get(&position).is_some_and(|held| held.id != *id) {
-                self.remove(position);
+            let next = Position(position.0 + 1);
+            let there = self.held.range((position, FIRST)..(next, FIRST));
+            let others: Vec<_> = there.map(|(place, _)| *place).collect();
+            for (position, other) in others {
+                self.withdrawn(position, other);
             }
             self.place(position, prev, *id);
             last = last.max(position);
@@ -100,8 +96,8 @@ impl Copy {
 
     /// An entry does not stand here.
     pub(crate) fn withdrawn(&mut self, position: Position, id: EntryId) {
-        if self.held.get(&position).is_some_and(|held| held.id == id) {
-            self.remove(position);
+        if self.held.remove(&(position, id)).is_some() && self.places.get(&id) == Some(&position) {
+            self.places.remove(&id);
         }
     }
 
@@ -109,24 +105,23 @@ impl Copy {
         if let Some(other) = self.places.insert(id, position)
             && other != position
         {
-            self.held.remove(&other);
+            self.held.remove(&(other, id));
         }
-        self.held.insert(position, Held { id, prev });
+        self.held.insert((position, id), prev);
     }
 
-    fn remove(&mut self, position: Position) {
-        if let Some(held) = self.held.remove(&position)
-            && self.places.get(&held.id) == Some(&position)
-        {
-            self.places.remove(&held.id);
-        }
+    fn beyond(
+        &self,
+        position: Position,
+    ) -> impl Iterator<Item = (&(Position, EntryId), &Option<Position>)> {
+        self.held.range((Position(position.0 + 1), FIRST)..)
     }
 
     /// Moves the cursor over the entries that follow it.
     fn chain(&mut self, from: Position) -> Position {
         let mut to = from;
-        for (position, held) in self.held.range(Position(from.0 + 1)..) {
-            if held.prev != Some(to) {
+        for ((position, _), prev) in self.beyond(from) {
+            if *prev != Some(to) && *position != to {
                 break;
             }
             to = *position;
@@ -171,6 +166,14 @@ mod tests {
     #[test]
     fn an_entry_that_is_held_is_dropped() {
         assert_eq!(copy().take(at(20), Some(at(10)), id(2)), Took::Placed);
+    }
+
+    #[test]
+    fn of_two_at_one_position_both_are_held_until_one_is_withdrawn() {
+        let mut copy = copy();
+        assert_eq!(copy.take(at(20), Some(at(10)), id(3)), Took::Placed);
+        copy.withdrawn(at(20), id(2));
+        assert_eq!(copy.shown(), [(at(10), id(1)), (at(20), id(3))]);
     }
 
     #[test]

@@ -180,7 +180,7 @@ impl State {
         let Some(stands) = stands.filter(|at| cursor.is_some_and(|cursor| *at <= cursor)) else {
             return;
         };
-        if !talk.copy.holds(stands) {
+        if !talk.copy.holds(stands, id) {
             let request = Request::Read {
                 conversation,
                 what: "history".to_owned(),
