@@ -14,6 +14,7 @@
 
 mod changes;
 mod chat;
+mod ended;
 mod handover;
 mod hub;
 mod list;

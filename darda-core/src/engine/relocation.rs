@@ -4,7 +4,6 @@
 //! An entry that came late at its old position would be missed by every cursor that is past it. At a
 //! new position at the log's end everybody gets it.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::node::Node;
@@ -33,14 +32,13 @@ impl Node {
 
     /// Stores an entry at its new position, wherever it was before: at `from` as far as the caller
     /// knows. Of several attempts the furthest one stands, whichever comes last.
-    async fn stand(self: &Arc<Self>, entry: &Arc<Entry>, from: Position) -> Result<()> {
+    pub(crate) async fn stand(self: &Arc<Self>, entry: &Arc<Entry>, from: Position) -> Result<()> {
         match self.ports.store.relocate(entry.clone()).await? {
             Relocated::Stands { left } => {
-                self.instruments.writer_relocated.increment(1);
-                for gone in BTreeSet::from([from, left.unwrap_or(from)]) {
-                    self.tell_withdrawn(entry, gone, Some(entry.position));
+                if let Some(left) = left.filter(|left| *left != from) {
+                    self.tell_withdrawn(entry, left, Some(entry.position));
                 }
-                self.announce(entry, None);
+                self.tell_moved(entry, from);
                 self.move_heads(std::slice::from_ref(entry)).await?;
                 self.settle_moved(entry).await
             }
@@ -50,6 +48,13 @@ impl Node {
                 Err(Error::unavailable("the new position is taken too"))
             }
         }
+    }
+
+    /// Tells of an entry that stands at a new position.
+    pub(crate) fn tell_moved(self: &Arc<Self>, entry: &Arc<Entry>, from: Position) {
+        self.instruments.writer_relocated.increment(1);
+        self.tell_withdrawn(entry, from, Some(entry.position));
+        self.announce(entry, None);
     }
 
     /// Deals with an entry whose id is stored at another position.
@@ -74,7 +79,7 @@ impl Node {
     }
 
     /// A position at the log's end: a new one, or the one that an earlier attempt got.
-    async fn new_position(&self, entry: &Entry) -> Result<Arc<Entry>> {
+    pub(crate) async fn new_position(&self, entry: &Entry) -> Result<Arc<Entry>> {
         let append = Append {
             conversation: entry.conversation,
             id: entry.id,

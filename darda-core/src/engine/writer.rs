@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use futures::{StreamExt, stream};
 
+use super::ended::Ended;
 use super::node::{Backoff, Node};
 use crate::error::Result;
 use crate::model::{Body, ConversationId, Entry, Position};
@@ -22,7 +23,10 @@ const AGAIN_PAUSE: Duration = Duration::from_millis(200);
 
 pub(crate) async fn run(node: Arc<Node>) {
     let mut backoff = Backoff::new();
-    let mut pace = Pace::new(node.options.writer_batch);
+    let mut learnt = Learnt {
+        pace: Pace::new(node.options.writer_batch),
+        ended: Ended::new(),
+    };
     loop {
         match node
             .bounded(node.ports.broker.consume(node.options.writer_batch))
@@ -37,7 +41,7 @@ pub(crate) async fn run(node: Arc<Node>) {
                 match batch {
                     Some(Ok(deliveries)) => {
                         backoff.reset();
-                        if !write(&node, deliveries, &mut pace).await {
+                        if !write(&node, deliveries, &mut learnt).await {
                             break;
                         }
                     }
@@ -58,16 +62,17 @@ pub(crate) async fn run(node: Arc<Node>) {
 
 /// Writes a batch and settles it. Returns whether the broker took the verdicts; if not, a new stream
 /// brings the deliveries again.
-async fn write(node: &Arc<Node>, deliveries: Vec<Delivery>, pace: &mut Pace) -> bool {
+async fn write(node: &Arc<Node>, deliveries: Vec<Delivery>, learnt: &mut Learnt) -> bool {
     node.instruments
         .writer_batch
         .record(deliveries.len() as f64);
     let mut verdicts = vec![Verdict::Again; deliveries.len()];
     let mut batch = Batch {
         node,
-        deliveries: &deliveries,
+        entries: deliveries.iter().map(|it| it.entry.clone()).collect(),
+        moved_from: BTreeMap::new(),
         verdicts: &mut verdicts,
-        pace,
+        learnt,
     };
     batch.process().await;
     let again = verdicts
@@ -101,6 +106,13 @@ async fn write(node: &Arc<Node>, deliveries: Vec<Delivery>, pace: &mut Pace) -> 
     false
 }
 
+/// What a writer learnt from the batches before.
+#[derive(Debug)]
+struct Learnt {
+    pace: Pace,
+    ended: Ended,
+}
+
 /// How many entries the store is given at once. Fewer after it did not take them in time: a batch that
 /// is too large for a slow store would be given to it for ever.
 #[derive(Debug)]
@@ -131,23 +143,27 @@ enum Left {
     Refused,
     /// Its id is stored at another position.
     Overtaken { stands: Position },
+    /// It has a new position, and is stored at another one.
+    Unmoved { from: Position },
     /// Another entry has its position.
     Taken,
     /// It is stored, and the cache has forgotten it.
     Forgotten,
 }
 
-/// Deliveries and their verdicts, `Again` until something else is known.
+/// Entries and the verdicts on their deliveries, `Again` until something else is known.
 struct Batch<'a> {
     node: &'a Arc<Node>,
-    deliveries: &'a [Delivery],
+    entries: Vec<Arc<Entry>>,
+    /// Where entries were delivered that have a new position now.
+    moved_from: BTreeMap<usize, Position>,
     verdicts: &'a mut [Verdict],
-    pace: &'a mut Pace,
+    learnt: &'a mut Learnt,
 }
 
 impl Batch<'_> {
     fn entry(&self, at: usize) -> Arc<Entry> {
-        self.deliveries[at].entry.clone()
+        self.entries[at].clone()
     }
 
     /// Notes what became of a delivery.
@@ -156,7 +172,7 @@ impl Batch<'_> {
             Ok(()) => Verdict::Done,
             Err(error) if error.is_transient() => Verdict::Again,
             Err(error) => {
-                let entry = &self.deliveries[at].entry;
+                let entry = &self.entries[at];
                 tracing::error!(id = %entry.id, conversation = %entry.conversation, %error,
                     "an entry can never be stored");
                 Verdict::Dead
@@ -166,7 +182,7 @@ impl Batch<'_> {
 
     async fn process(&mut self) {
         let (mut insert, mut left) = (Vec::new(), Vec::new());
-        for at in 0..self.deliveries.len() {
+        for at in 0..self.entries.len() {
             let entry = self.entry(at);
             if !matches!(entry.body, Body::Members { .. }) {
                 insert.push(at);
@@ -180,18 +196,68 @@ impl Batch<'_> {
         }
         let mut taken = true;
         // What was stored and settled stays so, whatever becomes of the rest.
-        for some in insert.chunks(self.pace.now) {
-            taken = self.store(some, &mut left).await;
+        for some in insert.chunks(self.learnt.pace.now) {
+            let some = self.renew(some).await;
+            taken = some.is_empty() || self.store(&some, &mut left).await;
             if !taken {
                 break;
             }
         }
         if taken {
-            self.pace.faster();
+            self.learnt.pace.faster();
         } else {
-            self.pace.slower();
+            self.learnt.pace.slower();
         }
         self.deal_with(left).await;
+    }
+
+    /// Gives those of ended incarnations new positions, unless the cache remembers them. Returns what is
+    /// to be stored.
+    async fn renew(&mut self, some: &[usize]) -> Vec<usize> {
+        let is_over = |at: &usize| {
+            let entry = &self.entries[*at];
+            self.learnt.ended.holds(entry) && !matches!(entry.body, Body::Members { .. })
+        };
+        let (ended, mut insert): (Vec<_>, Vec<_>) = some.iter().copied().partition(is_over);
+        if ended.is_empty() {
+            return insert;
+        }
+        let entries = ended.iter().map(|at| self.entry(*at)).collect();
+        let settled = match self
+            .node
+            .bounded(self.node.ports.cache.settle(entries))
+            .await
+        {
+            Ok(settled) => settled,
+            Err(error) => {
+                for at in ended {
+                    self.judge(at, Err(error.clone()));
+                }
+                return insert;
+            }
+        };
+        let mut lost = Vec::new();
+        for (at, settled) in ended.into_iter().zip(settled) {
+            match settled {
+                Settled::Lost => lost.push((at, ())),
+                Settled::Cleared | Settled::Known => insert.push(at),
+            }
+        }
+        let node = self.node;
+        let renewed = self.in_order(lost, |entry, ()| async move {
+            node.bounded(node.new_position(&entry)).await
+        });
+        for (at, renewed) in renewed.await {
+            match renewed {
+                Ok(renewed) => {
+                    self.moved_from.insert(at, self.entries[at].position);
+                    self.entries[at] = renewed;
+                    insert.push(at);
+                }
+                Err(error) => self.judge(at, Err(error)),
+            }
+        }
+        insert
     }
 
     /// Stores entries and takes them out of the outbox. Returns whether they were taken in time.
@@ -201,6 +267,11 @@ impl Batch<'_> {
         };
         let mut settle = Vec::new();
         for (at, inserted) in inserted {
+            if matches!(inserted, Inserted::New | Inserted::Repeat)
+                && let Some(from) = self.moved_from.get(&at)
+            {
+                self.node.tell_moved(&self.entries[at], *from);
+            }
             match inserted {
                 Inserted::New => {
                     self.node.instruments.written.increment(1);
@@ -210,37 +281,57 @@ impl Batch<'_> {
                     self.node.instruments.writer_repeats.increment(1);
                     settle.push(at);
                 }
-                Inserted::Duplicate { stands } => left.push((at, Left::Overtaken { stands })),
+                Inserted::Duplicate { stands } => match self.moved_from.get(&at).copied() {
+                    Some(from) => left.push((at, Left::Unmoved { from })),
+                    None => left.push((at, Left::Overtaken { stands })),
+                },
                 Inserted::Taken => left.push((at, Left::Taken)),
             }
         }
         self.settle(settle, left).await
     }
 
-    /// Does what is left to do: in several conversations at a time, since each entry costs some round
-    /// trips and a cache that lost its memory leaves many; in each one after another, so that its
-    /// entries keep their order.
+    /// Does what is left to do.
     async fn deal_with(&mut self, left: Vec<(usize, Left)>) {
+        let node = self.node;
+        let outcomes = self.in_order(left, |entry, left| async move {
+            node.bounded(node.deal_with(&entry, left)).await
+        });
+        for (at, outcome) in outcomes.await {
+            self.judge(at, outcome);
+        }
+    }
+
+    /// Does something for each entry: in several conversations at a time, since each entry costs some
+    /// round trips and a cache that lost its memory leaves many; in each one after another, so that its
+    /// entries keep their order.
+    async fn in_order<T, U, F>(
+        &self,
+        work: Vec<(usize, T)>,
+        act: impl Fn(Arc<Entry>, T) -> F,
+    ) -> Vec<(usize, Result<U>)>
+    where
+        F: Future<Output = Result<U>>,
+    {
         let mut conversations: BTreeMap<ConversationId, Vec<_>> = BTreeMap::new();
-        for (at, left) in left {
+        for (at, what) in work {
             let entry = self.entry(at);
             let one = conversations.entry(entry.conversation).or_default();
-            one.push((at, entry, left));
+            one.push((at, entry, what));
         }
-        let node = self.node;
+        let act = &act;
         let work = conversations.into_values().map(|one| async move {
             let mut outcomes = Vec::with_capacity(one.len());
-            for (at, entry, left) in one {
-                outcomes.push((at, node.bounded(node.deal_with(&entry, left)).await));
+            for (at, entry, what) in one {
+                outcomes.push((at, act(entry, what).await));
             }
             outcomes
         });
-        let mut work = stream::iter(work).buffer_unordered(MOVES_AT_ONCE);
-        while let Some(outcomes) = work.next().await {
-            for (at, outcome) in outcomes {
-                self.judge(at, outcome);
-            }
-        }
+        let outcomes: Vec<_> = stream::iter(work)
+            .buffer_unordered(MOVES_AT_ONCE)
+            .collect()
+            .await;
+        outcomes.into_iter().flatten().collect()
     }
 
     /// The store's judgements of entries. `None`: it did not take them in time.
@@ -293,7 +384,10 @@ impl Batch<'_> {
         for (at, settled) in at.into_iter().zip(settled) {
             match settled {
                 Settled::Cleared | Settled::Known => self.judge(at, Ok(())),
-                Settled::Lost => left.push((at, Left::Forgotten)),
+                Settled::Lost => {
+                    self.learnt.ended.note(&self.entries[at]);
+                    left.push((at, Left::Forgotten));
+                }
             }
         }
         true
@@ -305,6 +399,7 @@ impl Node {
         match left {
             Left::Refused => self.take_back(entry, None).await,
             Left::Overtaken { stands } => self.overtaken(entry, stands).await,
+            Left::Unmoved { from } => self.stand(entry, from).await,
             Left::Taken => self.move_unstored(entry).await,
             Left::Forgotten => self.move_on(entry).await,
         }
