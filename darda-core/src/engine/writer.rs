@@ -254,7 +254,8 @@ impl Batch<'_> {
                     self.entries[at] = renewed;
                     insert.push(at);
                 }
-                Err(error) => self.judge(at, Err(error)),
+                // The cache may remember that it was moved, and not where: the store knows.
+                Err(_) => insert.push(at),
             }
         }
         insert
