@@ -52,7 +52,7 @@ pub(crate) fn run(size: &Size) -> Result<()> {
 /// What the generator found.
 fn load(system: &System, chat: Chat) -> Result<Value> {
     let file = std::env::temp_dir().join(format!("darda-{}.json", system.namespace()));
-    let mut command = Command::new(binary("darda", "DARDA_CLIENT")?);
+    let mut command = Command::new(binary("darda", "DARDA")?);
     command.args(arguments(chat)).arg("--json").arg(&file);
     for address in system.addresses() {
         command.arg("--server").arg(format!("ws://{address}"));
