@@ -28,7 +28,7 @@ WITH_BACKENDS := $(TARGET)/debug/darda-backends
 .PHONY: help run run-real test check simulate prove prove-cluster soak bench fuzz backends \
 	test-rust test-examples test-image test-clients test-browser test-js test-bench \
 	sbom manifests e2e-kubernetes \
-	release-server release-sim release-proof
+	release-server release-sim release-proof release-load
 
 help: ## List the commands
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -56,7 +56,7 @@ prove-cluster: prove ## The same, where the leader of three RabbitMQ nodes is ki
 soak: SCENARIOS = soak --minutes $(MINUTES)
 soak: prove ## The same, all at once, for MINUTES=30 minutes
 
-bench: backends release-server ## The benchmarks, about 25 minutes; BENCH=fanout for one of them
+bench: backends release-server release-load ## The benchmarks, about 40 minutes; BENCH=fanout for one of them
 	$(WITH_BACKENDS) $(TARGET)/release/darda-bench $(BENCH)
 
 fuzz: ## Each fuzz target for SECONDS=600 seconds; needs a nightly Rust
@@ -96,7 +96,7 @@ test-js: release-server
 	DARDA_SERVER=$(SERVER) scripts/js.sh
 
 # The benchmarks at a size that shows only that they run and that nothing is lost.
-test-bench: backends release-server
+test-bench: backends release-server release-load
 	$(WITH_BACKENDS) $(TARGET)/release/darda-bench --quick all
 
 release-server:
@@ -106,6 +106,9 @@ release-server:
 # simulation asks for.
 release-sim:
 	cargo build --locked --release -p darda-sim
+
+release-load:
+	cargo build --locked --release -p darda-client --features cli
 
 release-proof:
 	cargo build --locked --release -p darda-proof

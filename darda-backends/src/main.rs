@@ -13,7 +13,7 @@ async fn main() -> ExitCode {
         eprintln!("usage: darda-backends COMMAND [ARGUMENT …]");
         return ExitCode::FAILURE;
     };
-    let shared = match Shared::start().await {
+    let mut shared = match Shared::start().await {
         Ok(shared) => shared,
         Err(StartError::Missing(why)) if !required() => {
             eprintln!("SKIPPED what needs real servers: {why}");
@@ -26,6 +26,9 @@ async fn main() -> ExitCode {
     };
     let mut command = tokio::process::Command::new(&program);
     command.args(arguments).envs(shared.urls().variables());
+    if let Some(processes) = shared.processes() {
+        command.env(Shared::PROCESSES, processes);
+    }
     // A signal for the command comes to both: the servers stay until it has ended.
     let (Ok(_interrupt), Ok(_terminate)) = (
         signal(SignalKind::interrupt()),

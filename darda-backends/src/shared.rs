@@ -105,6 +105,38 @@ impl Shared {
     pub fn urls(&self) -> &Urls {
         &self.urls
     }
+
+    /// The environment's variable for [`processes`](Self::processes).
+    pub const PROCESSES: &'static str = "DARDA_TEST_PIDS";
+
+    /// The processes of those that it started from packages, for whoever measures them: a word for each
+    /// part, `broker=7 cache=8 store=9,10`. Each process stands for its children as well. `None` where it
+    /// started none: what Docker runs, and what others named, it does not know.
+    #[must_use]
+    pub fn processes(&mut self) -> Option<String> {
+        let broker = self.rabbit.iter_mut().map(|rabbit| rabbit.server().id());
+        let cache = self.redis.iter_mut().map(|redis| redis.server().id());
+        let store = self
+            .mongo
+            .iter_mut()
+            .flat_map(|mongo| [mongo.server().id(), mongo.keeper().id()]);
+        named([
+            ("broker", broker.collect()),
+            ("cache", cache.collect()),
+            ("store", store.collect()),
+        ])
+    }
+}
+
+fn named(parts: [(&str, Vec<u32>); 3]) -> Option<String> {
+    let known = parts.iter().filter(|(_, processes)| !processes.is_empty());
+    let words: Vec<_> = known
+        .map(|(part, processes)| {
+            let processes: Vec<_> = processes.iter().map(ToString::to_string).collect();
+            format!("{part}={}", processes.join(","))
+        })
+        .collect();
+    (!words.is_empty()).then(|| words.join(" "))
 }
 
 /// The services of `compose.yaml`.
@@ -145,5 +177,22 @@ impl Drop for Compose {
     fn drop(&mut self) {
         // Whoever started it can stop it by hand.
         let _ = Self::command().args(["down", "--volumes"]).status();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_that_was_not_started_has_no_processes() {
+        let some = [
+            ("broker", vec![7]),
+            ("cache", vec![]),
+            ("store", vec![9, 10]),
+        ];
+        assert_eq!(named(some).as_deref(), Some("broker=7 store=9,10"));
+        let none = [("broker", vec![]), ("cache", vec![]), ("store", vec![])];
+        assert_eq!(named(none), None);
     }
 }

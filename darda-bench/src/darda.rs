@@ -78,7 +78,7 @@ pub(crate) fn create_group(client: &mut Client, owner: usize, users: &[String]) 
     Ok(conversation)
 }
 
-/// The numbers of all messages in a log, from its beginning.
+/// The numbers of all messages in a log, from its beginning. Changes of members are passed over.
 pub(crate) fn history(client: &mut Client, socket: usize, conversation: &str) -> Result<Vec<u64>> {
     let mut numbers = Vec::new();
     let mut after = 0;
@@ -87,12 +87,15 @@ pub(crate) fn history(client: &mut Client, socket: usize, conversation: &str) ->
             "limit": PAGE});
         let page = ask_one(client, socket, command)?;
         for entry in page["entries"].as_array().into_iter().flatten() {
+            after = entry["position"].as_u64().ok_or("no position")?;
+            if entry["type"] == "members" {
+                continue;
+            }
             let text = entry["text"].as_str().unwrap_or_default().as_bytes();
             let number = text
                 .first_chunk()
                 .and_then(|digits| stamp::unstamp(*digits));
             numbers.push(number.ok_or("an entry that was not sent")?);
-            after = entry["position"].as_u64().ok_or("no position")?;
         }
         if page["more"] != true {
             return Ok(numbers);

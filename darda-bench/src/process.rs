@@ -43,7 +43,7 @@ impl Server {
     /// Starts `darda-server` with these settings and waits until it accepts connections.
     pub(crate) fn darda<'a>(more: impl Iterator<Item = (&'a str, String)>) -> Result<Self> {
         let address = free_address()?;
-        let mut command = Command::new(darda_server(std::env::current_exe()?)?);
+        let mut command = Command::new(binary("darda-server", "DARDA_SERVER")?);
         command.envs(settings(address)).envs(more);
         Self::run(command, address)
     }
@@ -109,6 +109,11 @@ impl Server {
         }
     }
 
+    /// The process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends the process a signal.
     pub(crate) fn signal(&self, signal: Signal) -> Result<()> {
         let process = Pid::from_child(&self.child);
@@ -152,6 +157,11 @@ impl Server {
     }
 }
 
+/// CPU time that all of these have used.
+pub(crate) fn cpu(servers: &[Server]) -> Result<Duration> {
+    servers.iter().map(Server::cpu).sum()
+}
+
 /// The sum of a metric's values in Prometheus' text format.
 fn sum(text: &str, name: &str) -> f64 {
     let values = text.lines().filter_map(|line| {
@@ -173,17 +183,17 @@ impl Drop for Server {
     }
 }
 
-/// The server's binary, built beside this one unless `DARDA_SERVER` names another.
-fn darda_server(this: PathBuf) -> Result<PathBuf> {
-    if let Some(path) = std::env::var_os("DARDA_SERVER") {
+/// A binary of ours, built beside this one unless the environment's variable names another.
+pub(crate) fn binary(name: &str, variable: &str) -> Result<PathBuf> {
+    if let Some(path) = std::env::var_os(variable) {
         return Ok(path.into());
     }
-    let beside = this.with_file_name("darda-server");
+    let beside = std::env::current_exe()?.with_file_name(name);
     if beside.exists() {
         return Ok(beside);
     }
     let path = beside.display();
-    Err(format!("{path} is missing: build it, or name it in DARDA_SERVER").into())
+    Err(format!("{path} is missing: build it, or name it in {variable}").into())
 }
 
 /// One program sends for everybody here, so what guards against one user is off. While it does

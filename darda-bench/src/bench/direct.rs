@@ -10,7 +10,8 @@ use hdrhistogram::Histogram;
 use serde_json::json;
 
 use super::Size;
-use super::fanout::{unasked, yardstick};
+use super::fanout::yardstick;
+use super::room::unasked;
 use crate::client::{Client, PATIENCE, Receive};
 use crate::process::{Kind, Server};
 use crate::report::{Goal, Rounds, Table};

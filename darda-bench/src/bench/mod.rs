@@ -4,11 +4,15 @@ mod direct;
 mod fanout;
 mod idle;
 mod real;
+mod room;
 mod storm;
 
 use std::time::Duration;
 
+use self::real::chat::{Chat, Search};
+use self::real::hot::Hot;
 use self::real::pressure::Pressure;
+use self::real::receipts::Readers;
 use crate::Result;
 use crate::process::Kind;
 
@@ -23,6 +27,9 @@ const REAL: &[Program] = &[
     real::history::run,
     real::pressure::run,
     real::storm::run,
+    real::hot::run,
+    real::receipts::run,
+    real::chat::run,
 ];
 
 /// The programs of a name.
@@ -37,6 +44,9 @@ pub(crate) fn named(name: &str) -> Option<Vec<Program>> {
         "real-history" => Some(vec![real::history::run]),
         "real-pressure" => Some(vec![real::pressure::run]),
         "real-storm" => Some(vec![real::storm::run]),
+        "real-hot" => Some(vec![real::hot::run]),
+        "real-receipts" => Some(vec![real::receipts::run]),
+        "real-chat" => Some(vec![real::chat::run]),
         "memory" => Some(MEMORY.to_vec()),
         "real" => Some(REAL.to_vec()),
         "all" => Some([MEMORY, REAL].concat()),
@@ -72,6 +82,9 @@ pub(crate) struct Size {
     pages: usize,
     pressure: Pressure,
     real_storm: usize,
+    hot: Hot,
+    readers: Readers,
+    chat: Chat,
 }
 
 impl Size {
@@ -101,6 +114,25 @@ impl Size {
             again: 15,
         },
         real_storm: 5_000,
+        hot: Hot {
+            members: 5_000,
+            windows: &[1, 16, 64],
+            time: Duration::from_secs(4),
+        },
+        readers: Readers {
+            members: &[100, 500],
+            storms: 10,
+        },
+        chat: Chat {
+            sessions: 5_000,
+            rate: 200,
+            seconds: 10,
+            warm_up: 3,
+            search: Some(Search {
+                within: 200,
+                minutes: 10,
+            }),
+        },
     };
 
     pub(crate) const QUICK: Self = Self {
@@ -125,6 +157,22 @@ impl Size {
             again: 1,
         },
         real_storm: 50,
+        hot: Hot {
+            members: 50,
+            windows: &[1, 64],
+            time: Duration::from_millis(200),
+        },
+        readers: Readers {
+            members: &[40],
+            storms: 2,
+        },
+        chat: Chat {
+            sessions: 60,
+            rate: 20,
+            seconds: 1,
+            warm_up: 1,
+            search: None,
+        },
         ..Self::FULL
     };
 }

@@ -109,7 +109,8 @@ impl Client {
         Ok(number)
     }
 
-    /// Connects to all paths, at most 256 at a time, and waits until they are open.
+    /// Connects to all paths, at most 256 at a time, and waits until they are open. The deadline is
+    /// that of the next to open.
     pub(crate) fn connect_all(
         &mut self,
         paths: impl IntoIterator<Item = String>,
@@ -118,7 +119,7 @@ impl Client {
         let first = self.sockets.len();
         let mut paths = paths.into_iter().peekable();
         let mut connected = self.open;
-        let deadline = Instant::now() + PATIENCE;
+        let mut deadline = Instant::now() + PATIENCE;
         while paths.peek().is_some() || self.open < connected {
             while connected - self.open < 256
                 && let Some(path) = paths.next()
@@ -126,7 +127,11 @@ impl Client {
                 self.connect(&path)?;
                 connected += 1;
             }
+            let open = self.open;
             self.turn_until(deadline, receive)?;
+            if self.open > open {
+                deadline = Instant::now() + PATIENCE;
+            }
         }
         Ok(first..self.sockets.len())
     }
@@ -323,8 +328,30 @@ fn upgraded(bytes: &[u8]) -> Result<Option<usize>> {
     Err(format!("the server refused the upgrade: {answer}").into())
 }
 
+/// Spreads what is to connect evenly over servers: the first ones to the first server, and so on.
+pub(crate) fn spread<'a, T>(
+    all: &'a [T],
+    at: &'a [SocketAddr],
+) -> impl Iterator<Item = (SocketAddr, &'a [T])> {
+    let share = all.len().div_ceil(at.len().max(1)).max(1);
+    at.iter().copied().zip(all.chunks(share))
+}
+
 /// An address on the loopback that was free a moment ago.
 pub(crate) fn free_address() -> Result<SocketAddr> {
     let probe = std::net::TcpListener::bind((IpAddr::V4(Ipv4Addr::LOCALHOST), 0))?;
     Ok(probe.local_addr()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_are_spread_evenly_and_in_order() {
+        let at = [1, 2].map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+        let all = [0, 1, 2, 3, 4];
+        let spread: Vec<_> = spread(&all, &at).collect();
+        assert_eq!(spread, [(at[0], &all[..3]), (at[1], &all[3..])]);
+    }
 }

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use lapin::{Connection, ConnectionProperties};
+use lapin::options::QueueDeclareOptions;
+use lapin::types::{FieldTable, ShortString};
+use lapin::{Channel, Connection, ConnectionProperties};
 use redis::aio::MultiplexedConnection;
 use tokio::runtime::Runtime;
 
@@ -27,4 +29,16 @@ pub(crate) async fn redis(url: &str) -> Result<MultiplexedConnection> {
     Ok(client
         .get_multiplexed_async_connection_with_config(&config)
         .await?)
+}
+
+/// Messages in a queue that nobody has been handed.
+pub(crate) async fn depth(channel: &Channel, queue: ShortString) -> Result<u64> {
+    let options = QueueDeclareOptions {
+        passive: true,
+        ..QueueDeclareOptions::default()
+    };
+    let declared = channel
+        .queue_declare(queue, options, FieldTable::default())
+        .await?;
+    Ok(declared.message_count().into())
 }

@@ -8,6 +8,7 @@ mod namespace;
 mod probe;
 mod store;
 mod system;
+mod tap;
 
 pub(crate) use self::back_ends::BackEnds;
 pub(crate) use self::bare::{Draining, Load, sends};
@@ -17,3 +18,4 @@ pub(crate) use self::namespace::Namespace;
 pub(crate) use self::probe::Probe;
 pub(crate) use self::store::store;
 pub(crate) use self::system::System;
+pub(crate) use self::tap::Tap;

@@ -1,7 +1,5 @@
 //! What a system's queues and its servers hold at a moment.
 
-use lapin::options::QueueDeclareOptions;
-use lapin::types::FieldTable;
 use lapin::{Channel, Connection};
 use redis::aio::MultiplexedConnection;
 use tokio::runtime::Runtime;
@@ -40,15 +38,8 @@ impl Probe {
     /// Messages in the durable queues that no writer has been handed.
     pub(crate) fn queued(&self) -> Result<u64> {
         let depths = self.queues.iter().map(|queue| {
-            let options = QueueDeclareOptions {
-                passive: true,
-                ..QueueDeclareOptions::default()
-            };
-            let name = queue.as_str().into();
-            let declared = self
-                .channel
-                .queue_declare(name, options, FieldTable::default());
-            Ok(u64::from(self.runtime.block_on(declared)?.message_count()))
+            let depth = connect::depth(&self.channel, queue.as_str().into());
+            self.runtime.block_on(depth)
         });
         depths.sum()
     }

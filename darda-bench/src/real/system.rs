@@ -1,5 +1,6 @@
 //! Darda's nodes on real servers.
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::{BackEnds, Namespace};
@@ -20,6 +21,15 @@ pub(crate) struct System {
 
 impl System {
     pub(crate) fn start(back_ends: &BackEnds, gateways: usize) -> Result<Self> {
+        Self::start_with(back_ends, gateways, &[])
+    }
+
+    /// As [`start`](Self::start), with more settings of every node.
+    pub(crate) fn start_with(
+        back_ends: &BackEnds,
+        gateways: usize,
+        more: &[(&str, String)],
+    ) -> Result<Self> {
         let namespace = Namespace::new(back_ends);
         let node = |role: &str| -> Result<Server> {
             let server = Server::darda(
@@ -30,7 +40,8 @@ impl System {
                     ("DARDA_CACHE", back_ends.redis.clone()),
                     ("DARDA_STORE", back_ends.mongo.clone()),
                 ]
-                .into_iter(),
+                .into_iter()
+                .chain(more.iter().cloned()),
             )?;
             server.await_ready()?;
             Ok(server)
@@ -46,6 +57,14 @@ impl System {
 
     pub(crate) fn namespace(&self) -> &str {
         self.namespace.name()
+    }
+
+    /// Where the gateways listen.
+    pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
+        self.gateways
+            .iter()
+            .map(|gateway| gateway.address)
+            .collect()
     }
 
     /// CPU time that all nodes have used.
@@ -82,6 +101,20 @@ impl System {
             }
             std::thread::sleep(LOOK);
         }
+    }
+
+    /// Waits until these gateways have put away all sessions.
+    pub(crate) fn await_empty(gateways: &[Server]) -> Result<()> {
+        let deadline = Instant::now() + PATIENCE;
+        for gateway in gateways {
+            while gateway.metric("darda_sessions")? > 0.0 {
+                if Instant::now() > deadline {
+                    return Err("sessions that were cut off do not end".into());
+                }
+                std::thread::sleep(LOOK);
+            }
+        }
+        Ok(())
     }
 
     fn nodes(&self) -> impl Iterator<Item = &Server> {

@@ -113,6 +113,9 @@ settings! {
         "Connections at a time. What comes above is closed at once.";
     SESSION_QUEUE = "1024",
         "Events that wait for a slow client before it is told of a gap instead.";
+    RECEIPT_WINDOW_MS = "100",
+        "How long marks of what was delivered and seen are gathered before they are written and passed on, \
+         in milliseconds. `0`: only while earlier ones are written.";
     HEARTBEAT_MS = "25000",
         "How often a client is pinged, in milliseconds. A dead one is found after at most twice that.";
     HEADER_TIMEOUT_MS = "10000",
@@ -141,6 +144,7 @@ pub struct Settings {
     pub rate_limits: bool,
     pub max_sockets: usize,
     pub session_queue: usize,
+    pub receipt_window: Duration,
     pub heartbeat: Duration,
     pub header_timeout: Duration,
     pub drain: Duration,
@@ -211,6 +215,7 @@ impl Settings {
             rate_limits: switch(RATE_LIMITS, &text(RATE_LIMITS)?)?,
             max_sockets: number(MAX_SOCKETS, &text(MAX_SOCKETS)?, 1, 1_000_000)?,
             session_queue: number(SESSION_QUEUE, &text(SESSION_QUEUE)?, 1, 1_000_000)?,
+            receipt_window: milliseconds(RECEIPT_WINDOW_MS, &text(RECEIPT_WINDOW_MS)?, 0)?,
             heartbeat: milliseconds(HEARTBEAT_MS, &text(HEARTBEAT_MS)?, 100)?,
             header_timeout: milliseconds(HEADER_TIMEOUT_MS, &text(HEADER_TIMEOUT_MS)?, 100)?,
             drain: milliseconds(DRAIN_MS, &text(DRAIN_MS)?, 0)?,

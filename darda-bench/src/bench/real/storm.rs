@@ -1,12 +1,9 @@
 //! Thousands of sessions come back to another gateway than the one that they lost, each with missed
 //! messages, against the same connects with nothing to resume.
 
-use std::time::{Duration, Instant};
-
 use crate::Result;
 use crate::bench::Size;
 use crate::bench::storm::{Crowd, milliseconds};
-use crate::client::PATIENCE;
 use crate::process::Kind;
 use crate::real::{BackEnds, System};
 use crate::report::{Goal, Rounds, Table};
@@ -29,7 +26,7 @@ pub(crate) fn run(size: &Size) -> Result<()> {
         let (sessions, time) = crowd.come(false)?;
         connects.push(milliseconds(time));
         crowd.client.cut(sessions)?;
-        await_gone(&system)?;
+        System::await_empty(&system.gateways[1..])?;
         let (sessions, time) = crowd.come(true)?;
         resumes.push(milliseconds(time));
         crowd.client.cut(sessions)?;
@@ -57,17 +54,5 @@ pub(crate) fn run(size: &Size) -> Result<()> {
         retries.show(0),
     ]);
     table.print();
-    Ok(())
-}
-
-/// Until the gateway has put away the sessions that were cut off.
-fn await_gone(system: &System) -> Result<()> {
-    let deadline = Instant::now() + PATIENCE;
-    while system.gateways[1].metric("darda_sessions")? > 0.0 {
-        if Instant::now() > deadline {
-            return Err("sessions that were cut off do not end".into());
-        }
-        std::thread::sleep(Duration::from_millis(50));
-    }
     Ok(())
 }
