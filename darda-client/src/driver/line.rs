@@ -109,7 +109,9 @@ impl Driver {
     fn connected(&mut self, connection: Connection) {
         let hello = connection.hello().clone();
         match &self.user {
-            None => self.keeper.keep(Change::User(hello.user.clone())),
+            None => {
+                self.keeper.keep(Change::User(hello.user.clone()));
+            }
             Some(user) if *user == hello.user => {}
             Some(_) => {
                 // Its outbox would be sent, and its cursors read, under another name.

@@ -99,6 +99,7 @@ impl Driver {
         handled: Arc<Handled>,
         status: watch::Sender<Status>,
     ) -> Self {
+        let keeper = Keeper::start(storage, settings.max_outbox);
         let mut driver = Self {
             settings,
             random: fastrand::Rng::new(),
@@ -117,7 +118,7 @@ impl Driver {
             peers: HashMap::new(),
             user: stored.user,
             caught_up: stored.caught_up,
-            keeper: Keeper::start(storage),
+            keeper,
             handled,
             saving: false,
             out: VecDeque::new(),

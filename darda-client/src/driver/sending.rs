@@ -35,15 +35,15 @@ impl Driver {
         {
             Some("this client id waits to be sent already")
         } else {
-            None
+            item.peer = self.peers.get(&item.conversation).cloned();
+            let kept = self.keeper.keep(Change::Put(item.clone()));
+            (!kept).then_some("the storage is too far behind")
         };
         if let Some(message) = refused {
             // Whoever asked may have gone.
             let _ = stored.send(Err(Error::new(ErrorKind::Full, message)));
             return;
         }
-        item.peer = self.peers.get(&item.conversation).cloned();
-        self.keeper.keep(Change::Put(item.clone()));
         self.outbox.add(item, stored, answer);
     }
 
