@@ -78,6 +78,11 @@ impl Ledger {
         self.measured.contains(&message)
     }
 
+    /// Whether the warm-up is over.
+    pub(super) fn is_measuring(&self) -> bool {
+        Instant::now() >= self.due(self.measured.start)
+    }
+
     /// When a message is due: laid down by the first question.
     pub(super) fn due(&self, message: usize) -> Instant {
         let began = *self.began.get_or_init(Instant::now);
@@ -198,7 +203,9 @@ mod tests {
         let ledger = of_four();
         let began = ledger.due(100);
         assert_eq!(ledger.due(103) - began, Duration::from_millis(300));
+        assert!(!ledger.is_measuring());
         tokio::time::advance(Duration::from_millis(350)).await;
         assert_eq!(ledger.late_by(103), 50_000);
+        assert!(ledger.is_measuring());
     }
 }

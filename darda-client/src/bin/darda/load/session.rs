@@ -9,7 +9,7 @@ use super::attention::{Attention, Joined, Mark};
 use super::ledger::{Fate, Ledger};
 use super::line::{Incoming, Line};
 use super::protocol::{Ask, Dialect, Founding, Said};
-use super::tally::Board;
+use super::tally::{Board, Tally};
 use crate::Result;
 
 /// One measurement: what is due, and where it is noted.
@@ -165,6 +165,15 @@ impl Session {
         Ok(())
     }
 
+    /// Counts what is no message, once the warm-up is over.
+    fn count(&self, count: impl FnOnce(&mut Tally)) {
+        if let Some(run) = &self.run
+            && run.ledger.is_measuring()
+        {
+            count(&mut run.board.of(self.number));
+        }
+    }
+
     fn note_closed(&self) {
         if let (Some(run), Some(code)) = (&self.run, self.closed) {
             *run.board.of(self.number).closed.entry(code).or_default() += 1;
@@ -222,10 +231,8 @@ impl Session {
             conversation: &conversation,
             active,
         };
-        if self.ask(&typing, Command::Typing)?
-            && let Some(run) = &self.run
-        {
-            run.board.of(self.number).typed += 1;
+        if self.ask(&typing, Command::Typing)? {
+            self.count(|tally| tally.typed += 1);
         }
         Ok(())
     }
@@ -243,9 +250,7 @@ impl Session {
             seen: mark.seen,
         };
         if self.ask(&ask, Command::Mark(mark.place))? {
-            if let Some(run) = &self.run {
-                run.board.of(self.number).marked += 1;
-            }
+            self.count(|tally| tally.marked += 1);
         } else if let Some(attention) = &mut self.attention {
             attention.answered(mark.place, false);
         }
@@ -262,9 +267,7 @@ impl Session {
                 text,
             } => self.message(&conversation, position, &text),
             Said::Attention => {
-                if let Some(run) = &self.run {
-                    run.board.of(self.number).told += 1;
-                }
+                self.count(|tally| tally.told += 1);
                 Ok(())
             }
             Said::Gap => {

@@ -103,7 +103,11 @@ async fn relay(
     rooms: &Rooms,
     fault: Fault,
 ) -> bool {
-    let fault = if is_seventh(event) { fault } else { Fault::None };
+    let fault = if is_seventh(event) {
+        fault
+    } else {
+        Fault::None
+    };
     match fault {
         Fault::Refuses => return true,
         Fault::Stalls => tokio::time::sleep(Duration::from_millis(150)).await,
@@ -166,7 +170,10 @@ async fn a_chat_marks_what_it_gets_and_has_no_faults() {
     assert_eq!(report.faults(), 0, "{}", report.table());
     // 60 % go to one other, 30 % to six (20 are three groups of six or seven), 10 % to nineteen.
     let deliveries = report.json()["ms"]["with each other member"]["count"].clone();
-    assert!((400..=440).contains(&deliveries.as_u64().unwrap()), "{deliveries}");
+    assert!(
+        (400..=440).contains(&deliveries.as_u64().unwrap()),
+        "{deliveries}"
+    );
     let marks = count(&report, "receipts sent");
     assert!((100..=500).contains(&marks), "{marks} marks");
     assert!(count(&report, "told of receipts, typing") >= marks);
@@ -183,7 +190,11 @@ async fn each_loss_is_counted_as_what_it_is() {
     for (fault, what, times) in cases {
         let report = load(fault, &["--sessions", "8", "--members", "4"]).await;
         assert_eq!(count(&report, what), times, "{fault:?}\n{}", report.table());
-        assert_eq!(report.faults(), usize::try_from(times).unwrap(), "{fault:?}");
+        assert_eq!(
+            report.faults(),
+            usize::try_from(times).unwrap(),
+            "{fault:?}"
+        );
     }
 }
 
@@ -191,7 +202,11 @@ async fn each_loss_is_counted_as_what_it_is() {
 async fn a_connection_that_ends_is_counted_and_so_is_what_it_cannot_send_any_more() {
     let report = load(Fault::Closes, &["--sessions", "8", "--members", "4"]).await;
     assert!(count(&report, "closed with 1006") > 0, "{}", report.table());
-    assert!(count(&report, "not put on the wire") > 0, "{}", report.table());
+    assert!(
+        count(&report, "not put on the wire") > 0,
+        "{}",
+        report.table()
+    );
 }
 
 #[tokio::test]
