@@ -189,19 +189,13 @@ impl Highest {
     /// What failed right above it: what the limit is a limit of.
     fn bound(&self) -> Option<Verdict> {
         let best = self.best().map_or(0.0, Report::rate);
-        let above = self.steps.iter().filter(|it| it.0.rate() > best);
-        let lowest = above.map(|it| it.0.rate()).min_by(f64::total_cmp)?;
+        let above = || self.steps.iter().filter(|it| it.0.rate() > best);
+        let lowest = above().map(|it| it.0.rate()).min_by(f64::total_cmp)?;
+        let tries = above().filter(|it| it.0.rate() <= lowest).map(|it| it.1);
+        let tries: Vec<_> = tries.collect();
         // A generator that was late in one of two tries leaves it open.
-        let of_it = self
-            .steps
-            .iter()
-            .filter(|it| it.0.rate() <= lowest && it.0.rate() > best);
-        let mut verdicts = of_it.map(|it| it.1);
-        let last = verdicts.clone().last();
-        if verdicts.any(|it| it == Verdict::Generator) {
-            return Some(Verdict::Generator);
-        }
-        last
+        let late = tries.iter().find(|it| **it == Verdict::Generator);
+        late.or(tries.last()).copied()
     }
 
     pub(super) fn conclusion(&self) -> String {
