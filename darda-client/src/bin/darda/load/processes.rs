@@ -223,6 +223,9 @@ fn memory_kib(table: &Table, part: &Named) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    #[cfg(target_os = "linux")]
+    use std::io::Write as _;
+
     use super::*;
 
     fn stat(pid: u32, parent: u32, ticks: u64) -> Stat {
@@ -274,25 +277,27 @@ mod tests {
     #[cfg(target_os = "linux")]
     #[test]
     fn what_a_child_used_counts_while_it_lives_and_after_it_ended() {
-        let this = part(&format!("this={}", std::process::id()));
-        let mut child = std::process::Command::new("sh")
-            .args([
-                "-c",
-                "i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done; read end",
-            ])
+        // A parent that does nothing itself, and a child that is busy and then waits to be let go.
+        let busy = "i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done; read go";
+        let mut parent = std::process::Command::new("sh")
+            .args(["-c", &format!("sh -c '{busy}'; read go")])
             .stdin(std::process::Stdio::piped())
             .spawn()
             .unwrap();
-        let busy = part(&format!("child={}", child.id()));
-        let used = |part: &Named| cpu(&table().unwrap(), part).unwrap();
-        while used(&busy) < Duration::from_millis(50) {
+        let store = part(&format!("store={}", parent.id()));
+        let family = || descendants(&table().unwrap(), &store.pids).len();
+        let used = || cpu(&table().unwrap(), &store).unwrap();
+        while family() < 2 || used() < Duration::from_millis(50) {
             std::thread::yield_now();
         }
-        assert!(descendants(&table().unwrap(), &this.pids).contains(&child.id()));
-        assert!(memory_kib(&table().unwrap(), &busy) > 0);
-        let living = used(&busy);
-        drop(child.stdin.take());
-        child.wait().unwrap();
-        assert!(used(&this) >= living);
+        assert!(memory_kib(&table().unwrap(), &store) > 0);
+        let living = used();
+        writeln!(parent.stdin.as_mut().unwrap()).unwrap();
+        while family() > 1 {
+            std::thread::yield_now();
+        }
+        assert!(used() >= living);
+        drop(parent.stdin.take());
+        parent.wait().unwrap();
     }
 }
