@@ -51,6 +51,8 @@ addresses=()
 start() {
     local output=$work/$1.$((${#nodes[@]})).log address
     shift
+    # Looked into before the server has opened it.
+    : >"$output"
     "$@" >"$output" 2>&1 &
     nodes+=("$!")
     for _ in {1..300}; do
