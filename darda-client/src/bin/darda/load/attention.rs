@@ -19,10 +19,8 @@ pub(super) struct Attention {
 #[derive(Debug, Clone)]
 pub(super) struct Joined {
     pub(super) conversation: Arc<str>,
-    /// Whether the user sends receipts there.
-    pub(super) marks: bool,
-    /// Whether the user says there that they type.
-    pub(super) types: bool,
+    /// Whether the user sends receipts there, and says that they type.
+    pub(super) attended: bool,
 }
 
 #[derive(Debug)]
@@ -98,7 +96,7 @@ impl Attention {
     /// Where the user types now, if it is said there.
     pub(super) fn typing(&self) -> Option<&Arc<str>> {
         let open = self.own.get(self.open)?;
-        open.is.types.then_some(&open.is.conversation)
+        open.is.attended.then_some(&open.is.conversation)
     }
 
     fn due(&mut self, place: usize) -> Option<Mark> {
@@ -109,7 +107,7 @@ impl Attention {
         } else {
             followed.delivered
         };
-        if !followed.is.marks || followed.under_way.is_some() || followed.newest <= held {
+        if !followed.is.attended || followed.under_way.is_some() || followed.newest <= held {
             return None;
         }
         let mark = Mark {
@@ -129,8 +127,7 @@ mod tests {
     fn of_two() -> Attention {
         let joined = |name: &str| Joined {
             conversation: name.into(),
-            marks: true,
-            types: name == "open",
+            attended: true,
         };
         Attention::new(vec![joined("open"), joined("other")])
     }
@@ -184,15 +181,17 @@ mod tests {
     fn nothing_goes_where_it_is_not_passed_on() {
         let mut attention = Attention::new(vec![Joined {
             conversation: "large".into(),
-            marks: false,
-            types: false,
+            attended: false,
         }]);
         assert_eq!(attention.arrived("large", 1), None);
         assert_eq!(attention.look(), None);
         assert_eq!(attention.typing(), None);
+    }
+    #[test]
+    fn one_types_in_the_conversation_that_is_open() {
         let mut attention = of_two();
-        assert!(attention.typing().is_some());
+        assert_eq!(attention.typing().map(|it| &**it), Some("open"));
         attention.look();
-        assert_eq!(attention.typing(), None);
+        assert_eq!(attention.typing().map(|it| &**it), Some("other"));
     }
 }

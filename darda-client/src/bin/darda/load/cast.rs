@@ -96,8 +96,7 @@ impl Cast {
             let members = self.mix.conversations()[number].len();
             Joined {
                 conversation: self.conversations[number].clone(),
-                marks: dialect.marks(members),
-                types: dialect.types(members),
+                attended: dialect.attends(members),
             }
         };
         let attentive = self.mix.is_attentive();

@@ -134,11 +134,7 @@ impl Dialect for Centrifugo {
         true
     }
 
-    fn marks(&self, members: usize) -> bool {
-        members <= MANY
-    }
-
-    fn types(&self, members: usize) -> bool {
+    fn attends(&self, members: usize) -> bool {
         members <= MANY
     }
 }

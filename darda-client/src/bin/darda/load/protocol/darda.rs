@@ -174,11 +174,7 @@ impl Dialect for Darda {
         false
     }
 
-    fn marks(&self, _: usize) -> bool {
-        true
-    }
-
-    fn types(&self, _: usize) -> bool {
+    fn attends(&self, _: usize) -> bool {
         true
     }
 }

@@ -76,11 +76,8 @@ pub(super) trait Dialect: Debug + Send + Sync {
     /// Whether the sender of a message gets it too.
     fn echoes(&self) -> bool;
 
-    /// Whether users send receipts in a conversation of so many members.
-    fn marks(&self, members: usize) -> bool;
-
-    /// Whether they say there that they type.
-    fn types(&self, members: usize) -> bool;
+    /// Whether users send receipts, and say that they type, in a conversation of so many members.
+    fn attends(&self, members: usize) -> bool;
 }
 
 /// A conversation to be made.

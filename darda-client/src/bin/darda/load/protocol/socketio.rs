@@ -109,11 +109,7 @@ impl Dialect for SocketIo {
         false
     }
 
-    fn marks(&self, members: usize) -> bool {
-        members <= MANY
-    }
-
-    fn types(&self, members: usize) -> bool {
+    fn attends(&self, members: usize) -> bool {
         members <= MANY
     }
 }
