@@ -19,13 +19,14 @@ SECONDS ?= 600
 BENCH ?= all
 SCENARIOS ?= all
 MINUTES ?= 30
+PEERS ?=
 
 SERVER := $(abspath $(TARGET))/release/darda-server
 
 # Runs a command with RabbitMQ, Redis and a MongoDB-protocol database.
 WITH_BACKENDS := $(TARGET)/debug/darda-backends
 
-.PHONY: help run run-real test check simulate prove prove-cluster soak bench fuzz backends \
+.PHONY: help run run-real test check simulate prove prove-cluster soak bench bench-peers fuzz backends \
 	test-rust test-examples test-image test-clients test-browser test-js test-bench \
 	sbom manifests e2e-kubernetes \
 	release-server release-sim release-proof release-load
@@ -59,6 +60,9 @@ soak: prove ## The same, all at once, for MINUTES=30 minutes
 bench: backends release-server release-load ## The benchmarks, about 40 minutes; BENCH=fanout for one of them
 	$(WITH_BACKENDS) $(TARGET)/release/darda-bench $(BENCH)
 
+bench-peers: backends release-server release-load ## The same load on Darda, Socket.IO and Centrifugo; PEERS="--only socketio"
+	DARDA_SERVER=$(SERVER) $(WITH_BACKENDS) scripts/bench-peers.sh $(PEERS)
+
 fuzz: ## Each fuzz target for SECONDS=600 seconds; needs a nightly Rust
 	scripts/fuzz.sh $(SECONDS)
 
@@ -81,9 +85,11 @@ test-rust: backends
 test-examples:
 	scripts/examples.sh
 
-test-clients: backends release-server ## The clients against a server, through a network that misbehaves
+test-clients: backends release-server ## The clients against a server, through a network that misbehaves; a small load
 	cargo build --locked -p darda-suite
 	DARDA_SERVER=$(SERVER) $(WITH_BACKENDS) scripts/clients.sh
+	cargo build --locked -p darda-client --features cli
+	DARDA_SERVER=$(SERVER) DARDA=$(abspath $(TARGET))/debug/darda scripts/bench-peers.sh --quick --only darda,socketio
 
 test-image: release-server
 	DARDA_SERVER=$(SERVER) scripts/image.sh

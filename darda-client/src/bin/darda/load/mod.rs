@@ -3,23 +3,43 @@
 //! Open loop: when a message is due is laid down before it begins, and its time counts from then. A server
 //! that stalls makes every message late that was due meanwhile; a generator that waits for answers would
 //! measure one. See LOAD.md.
+//!
+//! | | |
+//! |---|---|
+//! | `mix`, `rhythm` | who talks with whom and when; who types and looks when |
+//! | `protocol`, `line` | how that is said to a server; the WebSocket |
+//! | `cast`, `session`, `attention` | everybody; one of them; its receipts |
+//! | `ledger`, `tally`, `processes` | what is noted |
+//! | `step`, `highest` | one measurement; the search for the highest rate |
+//! | `report`, `plot` | what came of it |
 
+mod attention;
+mod cast;
+mod highest;
 mod ledger;
+mod line;
+mod mix;
 mod plot;
 mod processes;
+mod protocol;
 mod report;
+mod rhythm;
 mod session;
-mod setup;
+mod step;
+mod tally;
+#[cfg(test)]
+mod tests;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use clap::Args;
-use tokio::time::{Instant, sleep};
+use serde_json::Value;
 
-use self::ledger::Ledger;
-use self::processes::{Named, Watch};
+use self::cast::Cast;
+use self::mix::{Kind, Mix};
+use self::processes::Named;
+use self::protocol::Protocol;
 use self::report::Report;
 use crate::{Result, complain, say};
 
@@ -29,16 +49,22 @@ pub(crate) struct Options {
     /// A server; name several and the sessions are spread over them.
     #[arg(long = "server", default_value = "ws://127.0.0.1:8080")]
     servers: Vec<String>,
+    /// What the servers speak.
+    #[arg(long, value_enum, default_value = "darda")]
+    protocol: Protocol,
+    /// What kind of conversations there are.
+    #[arg(long = "mix", value_enum, default_value = "even")]
+    kind: Kind,
     /// Connections, each of a user of its own.
     #[arg(long, default_value_t = 100)]
     sessions: usize,
-    /// Members of a conversation: 2 is direct, more is a group.
+    /// Members of a conversation of the even mix: 2 is direct, more is a group.
     #[arg(long, default_value_t = 2)]
     members: usize,
-    /// Messages a second, of all sessions together.
+    /// Messages a second, of all sessions together; with --find-rate the first that is tried.
     #[arg(long, default_value_t = 100.0)]
     rate: f64,
-    /// How long, in seconds, after the warm-up.
+    /// How long, in seconds, after the warm-up; with --find-rate each rate.
     #[arg(long, default_value_t = 10)]
     seconds: u64,
     /// Seconds before that, at the same rate, which are not measured.
@@ -50,63 +76,71 @@ pub(crate) struct Options {
     /// Bytes of a message's text.
     #[arg(long, default_value_t = 100)]
     bytes: usize,
-    /// A process whose CPU and memory are measured: `NAME=PID`. Several may be named. Linux only.
+    /// Find the highest rate that holds --within, and loses nothing.
+    #[arg(long)]
+    find_rate: bool,
+    /// Milliseconds in which 99 of 100 messages have to be with their last member.
+    #[arg(long, default_value_t = 200.0, requires = "find_rate")]
+    within: f64,
+    /// How long the search may take, in minutes.
+    #[arg(long, default_value_t = 15, requires = "find_rate")]
+    find_minutes: u64,
+    /// A part whose CPU and memory are measured: `NAME=PID` or `NAME=PID,PID`, with all descendants. Several
+    /// may be named. Linux only.
     #[arg(long = "pid")]
     processes: Vec<Named>,
     /// Where a plot of the times is written, as SVG.
     #[arg(long)]
     plot: Option<PathBuf>,
-    /// Fail if anything was lost, doubled or refused.
+    /// Where the figures are written, as JSON.
+    #[arg(long)]
+    json: Option<PathBuf>,
+    /// Fail if anything was lost, doubled or refused; with --find-rate, if no rate held.
     #[arg(long)]
     strict: bool,
 }
 
 pub(crate) async fn load(options: Options) -> Result<()> {
-    if options.rate <= 0.0 || options.members < 2 || options.sessions < options.members {
-        return Err(
-            "there must be a rate, and sessions for one conversation of two members".into(),
-        );
+    if !(options.rate > 0.0 && options.rate.is_finite()) || options.seconds == 0 {
+        return Err("there must be a rate, and seconds to measure".into());
     }
-    complain(&format!("connecting {} sessions", options.sessions));
-    let gathered = setup::gather(&options).await?;
-    let warm_up = messages(&options, options.warm_up);
-    let total = warm_up + messages(&options, options.seconds);
-    let ledger = Arc::new(Ledger::new(options.rate, total));
-    let cast = gathered.start(&ledger, options.bytes);
-    complain(&format!("warming up for {} s", options.warm_up));
-    cast.offer(&ledger, 0..warm_up).await;
-    complain(&format!("measuring for {} s", options.seconds));
-    let watch = Watch::start(&options.processes)?;
-    cast.offer(&ledger, warm_up..total).await;
-    let used = watch.finish()?;
-    let began = Instant::now();
-    while !ledger.is_settled(options.members) && began.elapsed().as_secs() < options.patience {
-        sleep(POLL).await;
+    use_ring();
+    let mix = Mix::new(options.kind, options.sessions, options.members)?;
+    complain(&format!("connecting {}", mix.about()));
+    let mut cast = Cast::gather(&options, Arc::new(mix)).await?;
+    let failed = if options.find_rate {
+        let highest = highest::find(&mut cast, &options).await?;
+        say(&highest.conclusion());
+        show(&options, highest.best(), &highest.json())?;
+        highest.best().is_none().then_some("no rate held")
+    } else {
+        let report = step::measure(&mut cast, &options, options.rate).await?;
+        show(&options, Some(&report), &report.json())?;
+        (report.faults() > 0).then_some("something was lost, doubled or refused")
+    };
+    cast.dismiss().await?;
+    match failed {
+        Some(why) if options.strict => Err(why.into()),
+        _ => Ok(()),
     }
-    let mut report = Report::new(&options, used);
-    for tally in cast.finish().await? {
-        report.add(tally);
+}
+
+/// Prints and writes what is asked for.
+fn show(options: &Options, report: Option<&Report>, json: &Value) -> Result<()> {
+    if let Some(path) = &options.json {
+        std::fs::write(path, format!("{json:#}\n"))?;
     }
-    report.settle(&ledger, warm_up..total);
+    let Some(report) = report else { return Ok(()) };
     say(&report.table());
     if let Some(path) = &options.plot {
-        std::fs::write(path, plot::svg(&report))?;
+        std::fs::write(path, plot::svg(report))?;
         complain(&format!("the plot is {}", path.display()));
-    }
-    if options.strict && !report.is_clean() {
-        return Err("something was lost, doubled or refused".into());
     }
     Ok(())
 }
 
-const POLL: Duration = Duration::from_millis(50);
-
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    clippy::cast_precision_loss,
-    reason = "a count of messages"
-)]
-fn messages(options: &Options, seconds: u64) -> usize {
-    (options.rate * seconds as f64).round() as usize
+/// For `wss://`. A workspace may bring several providers of TLS, among which rustls does not choose.
+fn use_ring() {
+    // It fails if there is one already.
+    drop(rustls::crypto::ring::default_provider().install_default());
 }

@@ -53,7 +53,7 @@ fn draw(report: &Report, out: &mut String) -> std::fmt::Result {
         out,
         r##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" font-family="sans-serif" font-size="12">
 <rect width="100%" height="100%" fill="#fff"/>
-<text x="{LEFT}" y="22" font-size="14">{}</text>"##,
+<text x="{LEFT}" y="22">{}</text>"##,
         report.about()
     )?;
     for (share, label) in SHARES {
