@@ -25,7 +25,8 @@ usage: darda-bench [--quick] [--rounds N] [--only bare|darda] [--entries N] NAME
   --only X     one of the two servers, for profiling: no ratios
   --entries N  length of the long log of real-history, 1000000 unless given
   NAME         all; memory, or one of idle, fanout, direct, storm;
-               real, or one of real-sends, real-hop, real-history, real-pressure, real-storm
+               real, or one of real-sends, real-hop, real-history, real-pressure, real-storm,
+               real-ports
   DARDA_SERVER names the server's binary; else it is the one beside this program.
   The real ones run on DARDA_TEST_AMQP_URL, DARDA_TEST_REDIS_URL and DARDA_TEST_MONGO_URL.";
 

@@ -23,6 +23,7 @@ const REAL: &[Program] = &[
     real::history::run,
     real::pressure::run,
     real::storm::run,
+    real::ports::run,
 ];
 
 /// The programs of a name.
@@ -37,6 +38,7 @@ pub(crate) fn named(name: &str) -> Option<Vec<Program>> {
         "real-history" => Some(vec![real::history::run]),
         "real-pressure" => Some(vec![real::pressure::run]),
         "real-storm" => Some(vec![real::storm::run]),
+        "real-ports" => Some(vec![real::ports::run]),
         "memory" => Some(MEMORY.to_vec()),
         "real" => Some(REAL.to_vec()),
         "all" => Some([MEMORY, REAL].concat()),

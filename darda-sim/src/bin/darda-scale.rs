@@ -27,6 +27,8 @@ const SIZES: [(usize, usize); 6] = [
     (5_000, 2),
     (MAX_MEMBERS, 1),
 ];
+/// Sizes of which every call is told.
+const DETAILED: [usize; 3] = [2, 8, 5_000];
 /// Sizes of groups before somebody joins.
 const GROWING: [usize; 4] = [8, 50, 500, 5_000];
 /// Sessions of a gateway. The counts grow in proportion, so that few are enough.
@@ -128,7 +130,14 @@ fn tell_routing(wishes: &Wishes) -> Result<String, Failed> {
     text += &format!("{routes}\nCalls of the ports for a send, all members online. *First*: the ");
     text += "sender's node knows nothing of the\nconversation yet; *quiet*: two seconds after the ";
     text += "last; *of ten*, *of a hundred*: sent at once.\n\n";
-    let mut calls = Table::new(&["members", "call", "first", "quiet", "of ten", "of a hundred"]);
+    let mut calls = Table::new(&[
+        "members",
+        "call",
+        "first",
+        "quiet",
+        "of ten",
+        "of a hundred",
+    ]);
     const OPS: [Op; 14] = [
         Op::APPEND,
         Op::CHANGES,
@@ -145,7 +154,8 @@ fn tell_routing(wishes: &Wishes) -> Result<String, Failed> {
         Op::SET_HEADS,
         Op::STORE_FIND,
     ];
-    for row in &all_online {
+    let detailed = all_online.iter();
+    for row in detailed.filter(|row| DETAILED.contains(&row.members)) {
         let phases = [&row.first, &row.quiet, &row.ten, &row.hundred];
         for op in OPS {
             if phases.iter().all(|phase| phase.calls(op) == 0.0) {
@@ -228,12 +238,13 @@ fn tell_waves(wishes: &Wishes) -> Result<String, Failed> {
         "items",
         "most in a second",
     ]);
-    const OPS: [Op; 8] = [
+    const OPS: [Op; 9] = [
         Op::REGISTER,
         Op::UNREGISTER,
         Op::RENEW,
         Op::MEMBERSHIPS,
         Op::HEADS,
+        Op::EPOCHS,
         Op::RECENT,
         Op::PAGE,
         Op::SUBSCRIBE,
@@ -282,13 +293,15 @@ fn tell_idle(wishes: &Wishes) -> Result<String, Failed> {
         "call",
         "calls a second",
         "items a second",
-        "a second and gateway",
-        "a second and client",
+        "most calls in a second",
+        "calls a second and gateway",
+        "calls a second and 1,000 clients",
     ]);
-    const OPS: [Op; 9] = [
+    const OPS: [Op; 10] = [
         Op::RENEW,
         Op::MEMBERSHIPS,
         Op::HEADS,
+        Op::EPOCHS,
         Op::OUTBOX_LEN,
         Op::CLAIM_OVERDUE,
         Op::BACKLOG,
@@ -323,8 +336,9 @@ fn tell_idle(wishes: &Wishes) -> Result<String, Failed> {
                 op.name().to_owned(),
                 number(calls),
                 number(idled.items(op)),
+                number(idled.counted.peak(op) as f64),
                 number(calls / idled.nodes as f64),
-                number(calls / idled.clients as f64),
+                number(calls / idled.clients as f64 * 1e3),
             ]);
         }
     }

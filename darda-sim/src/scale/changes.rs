@@ -1,9 +1,11 @@
-//! What a change of members costs: every node that has a member reads the members again.
+//! What changes of members cost: a small group that is made, and somebody who joins; every node that has a
+//! member reads the members again.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use darda_core::model::{ClientId, MemberChange};
+use darda_core::model::limits::MAX_MEMBERS_PER_CHANGE;
+use darda_core::model::{ClientId, HistoryStart, MemberChange};
 use tokio::time::sleep;
 
 use super::counts::Counted;
@@ -32,8 +34,10 @@ pub struct Changed {
     pub members: usize,
     /// Nodes that have a member's session.
     pub nodes: usize,
-    /// What was counted.
+    /// What was counted while the newcomer joined.
     pub counted: Counted,
+    /// What was counted while another group was made of the first of them, at most a hundred.
+    pub created: Counted,
 }
 
 /// Runs the plan: one row for each size.
@@ -65,10 +69,17 @@ pub fn changes(plan: &ChangesPlan) -> Result<Vec<Changed>, Failed> {
             let id = ClientId::new("newcomer")?;
             owner.change_members(talk.conversation, id, add).await?;
             sleep(SETTLE).await;
+            let counted = fleet.counts.take();
+            let others = talk.users[1..].iter().take(MAX_MEMBERS_PER_CHANGE - 1);
+            let (id, others) = (ClientId::new("another")?, others.cloned().collect());
+            let (title, history) = ("another".to_owned(), HistoryStart::Beginning);
+            owner.create_group(id, title, others, history).await?;
+            sleep(SETTLE).await;
             rows.push(Changed {
                 members,
                 nodes: nodes.len(),
-                counted: fleet.counts.take(),
+                counted,
+                created: fleet.counts.take(),
             });
             drop((sessions, newcomer));
             sleep(SETTLE).await;

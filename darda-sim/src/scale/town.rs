@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use darda_core::SendRequest;
 use darda_core::Session;
 use darda_core::model::{ClientId, ConversationId, Position, UserId};
 use darda_core::ports::{Event, EventBody};
-use darda_core::SendRequest;
 use parking_lot::Mutex;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
@@ -68,7 +68,8 @@ impl Town {
         };
         for inhabitant in inhabitants {
             let shared = town.shared.clone();
-            town.clients.spawn(async move { shared.live(inhabitant).await });
+            town.clients
+                .spawn(async move { shared.live(inhabitant).await });
         }
         Ok(town)
     }
@@ -110,7 +111,9 @@ async fn acquaint(
             }
             let conversation = session.open_direct(known).await?;
             let id = ClientId::new("hello")?;
-            let ack = session.send(SendRequest::new(conversation, id, "hello")).await?;
+            let ack = session
+                .send(SendRequest::new(conversation, id, "hello"))
+                .await?;
             let cursor = (conversation, ack.position);
             for one in [number, other] {
                 let cursors = &mut inhabitants[one].cursors;

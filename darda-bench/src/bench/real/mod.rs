@@ -3,6 +3,7 @@
 mod flood;
 pub(super) mod history;
 pub(super) mod hop;
+pub(super) mod ports;
 pub(super) mod pressure;
 pub(super) mod sends;
 pub(super) mod storm;
