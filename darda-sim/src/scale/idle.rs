@@ -11,9 +11,9 @@ use super::{Failed, simulate};
 
 /// As the engine does by default.
 const HEADS_EVERY: Duration = Duration::from_secs(30);
-/// Until all are connected and have had their first pulse.
-const SETTLE: Duration = Duration::from_secs(5);
-/// Every session has a pulse twice in it.
+/// Until every session has had its list once: from then on they go on as they always do.
+const SETTLE: Duration = Duration::from_secs(45);
+/// Every session has its list about twice in it.
 const WATCHED: Duration = Duration::from_secs(60);
 
 /// What is simulated.
