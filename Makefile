@@ -20,13 +20,14 @@ BENCH ?= all
 SCENARIOS ?= all
 MINUTES ?= 30
 PEERS ?=
+NODES ?= 1000
 
 SERVER := $(abspath $(TARGET))/release/darda-server
 
 # Runs a command with RabbitMQ, Redis and a MongoDB-protocol database.
 WITH_BACKENDS := $(TARGET)/debug/darda-backends
 
-.PHONY: help run run-real test check simulate prove prove-cluster soak bench bench-peers fuzz backends \
+.PHONY: help run run-real test check simulate scale prove prove-cluster soak bench bench-peers fuzz backends \
 	test-rust test-examples test-image test-clients test-browser test-js test-bench \
 	sbom manifests e2e-kubernetes \
 	release-server release-sim release-proof release-load
@@ -53,6 +54,9 @@ prove: backends release-server release-proof ## Real servers killed under load, 
 
 prove-cluster: SCENARIOS = rabbit-cluster
 prove-cluster: prove ## The same, where the leader of three RabbitMQ nodes is killed
+
+scale: release-sim ## What 1,000 gateways ask of the ports, in simulation; NODES=1000
+	$(TARGET)/release/darda-scale --nodes $(NODES)
 
 soak: SCENARIOS = soak --minutes $(MINUTES)
 soak: prove ## The same, all at once, for MINUTES=30 minutes

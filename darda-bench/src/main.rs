@@ -26,7 +26,7 @@ usage: darda-bench [--quick] [--rounds N] [--only bare|darda] [--entries N] NAME
   --entries N  length of the long log of real-history, 1000000 unless given
   NAME         all; memory, or one of idle, fanout, direct, storm;
                real, or one of real-sends, real-hop, real-history, real-pressure, real-storm,
-               real-hot, real-receipts, real-chat
+               real-hot, real-receipts, real-chat, real-ports
   DARDA_SERVER names the server's binary, DARDA the command `darda`, which real-chat needs;
   else they are those beside this program.
   The real ones run on DARDA_TEST_AMQP_URL, DARDA_TEST_REDIS_URL and DARDA_TEST_MONGO_URL.";

@@ -3,10 +3,13 @@
 //!
 //! [`history`], [`recorder`], [`view`] and the checkers know nothing of the simulation: a test against
 //! real servers, such as `darda-proof`, writes the same history.
+//!
+//! [`scale`] breaks nothing and judges nothing: it counts what a thousand nodes ask of the ports.
 
 mod acts;
 mod catch_up;
 pub mod check;
+mod clock;
 mod device;
 mod draw;
 mod heed;
@@ -15,6 +18,7 @@ mod panics;
 pub mod plan;
 pub mod recorder;
 pub mod run;
+pub mod scale;
 mod sending;
 pub mod shrink;
 pub mod tally;

@@ -16,14 +16,12 @@ use darda_core::ports::{Broker, Cache};
 use darda_core::resilience::Resilience;
 use darda_core::{Chat, Options, Ports};
 use parking_lot::Mutex;
-use tokio::time::Instant;
 
+use crate::clock::PausedClock;
 use crate::history::{Conditions, What};
 use crate::plan::{Breakage, Plan, Port};
 use crate::recorder::Recorder;
 
-/// Where simulated time begins, in microseconds since the Unix epoch: any time will do.
-const EPOCH_US: u64 = 1_700_000_000_000_000;
 const QUEUE_LIMIT: usize = 2_000;
 const LIVE_LIMIT: usize = 500;
 /// How late a live event may come.
@@ -68,21 +66,11 @@ struct State {
     copies: BTreeMap<usize, CacheSnapshot>,
 }
 
-/// Tells the paused time as the time of day.
-#[derive(Debug)]
-struct PausedClock(Instant);
-
-impl Clock for PausedClock {
-    fn now_us(&self) -> u64 {
-        EPOCH_US + u64::try_from(self.0.elapsed().as_micros()).unwrap_or(0)
-    }
-}
-
 impl World {
     /// Parts that are whole, and the plan's nodes.
     #[must_use]
     pub(crate) fn new(plan: &Plan, recorder: &Recorder) -> Arc<Self> {
-        let clock: Arc<dyn Clock> = Arc::new(PausedClock(recorder.start()));
+        let clock: Arc<dyn Clock> = Arc::new(PausedClock::since(recorder.start()));
         let memory = Memory {
             broker: Arc::new(
                 MemoryBroker::new()

@@ -30,6 +30,7 @@ const REAL: &[Program] = &[
     real::hot::run,
     real::receipts::run,
     real::chat::run,
+    real::ports::run,
 ];
 
 /// The programs of a name.
@@ -47,6 +48,7 @@ pub(crate) fn named(name: &str) -> Option<Vec<Program>> {
         "real-hot" => Some(vec![real::hot::run]),
         "real-receipts" => Some(vec![real::receipts::run]),
         "real-chat" => Some(vec![real::chat::run]),
+        "real-ports" => Some(vec![real::ports::run]),
         "memory" => Some(MEMORY.to_vec()),
         "real" => Some(REAL.to_vec()),
         "all" => Some([MEMORY, REAL].concat()),

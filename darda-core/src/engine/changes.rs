@@ -222,9 +222,19 @@ impl Node {
             .chain([now])
             .flat_map(|members| members.list.keys())
             .collect();
-        let to = match before {
-            Some(_) => To::Users(concerned.into_iter().cloned().collect()),
-            None => To::All,
+        let creates = matches!(
+            &entry.body,
+            Body::Members {
+                change: MemberChange::Create { .. },
+                ..
+            }
+        );
+        // Before its creation a group had no members. Of any other, who they were is not known here
+        // without a copy.
+        let to = if creates || before.is_some() {
+            To::Users(concerned.into_iter().cloned().collect())
+        } else {
+            To::All
         };
         self.publish(event.clone(), to);
         if let Body::Members { change, .. } = &entry.body {

@@ -102,6 +102,11 @@ impl Hub {
         state.subscribers.is_empty()
     }
 
+    /// The membership by which events are handed over.
+    pub(crate) fn epoch(&self) -> Epoch {
+        self.state.lock().epoch
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.state.lock().subscribers.is_empty()
     }

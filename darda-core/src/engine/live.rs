@@ -8,12 +8,15 @@ use tokio::time::Instant;
 
 use super::hub::{Followup, Hub};
 use super::node::{Backoff, Node};
-use super::registered::SessionCore;
+use super::registered::{Pulse, SessionCore};
 use crate::model::{ConversationId, Epoch, Members};
 use crate::ports::{Audience, EventBody, LiveEvent};
 
 /// How long an entry waits for one before it that is on its way.
 const HOLD: Duration = Duration::from_millis(50);
+/// Between the lists of two sessions that are read again because live events were lost: all nodes lose
+/// them at once when the broker restarts, and share one store.
+const LISTS_APART: Duration = Duration::from_millis(1);
 /// Loads that find no such conversation, before it is believed.
 const MAX_UNKNOWN: usize = 8;
 
@@ -142,6 +145,16 @@ impl Node {
         }
     }
 
+    /// Whatever was sent while nothing came in is lost: the heads say what, and the lists of
+    /// conversations who was brought in or taken out.
+    fn look_back(&self) {
+        let now = Instant::now();
+        for (at, session) in (0..).zip(self.sessions.all()) {
+            session.pulse_at(Pulse::Heads, now);
+            session.pulse_at(Pulse::List, now + LISTS_APART * at);
+        }
+    }
+
     /// Takes an ended session out of everything.
     pub(crate) fn end_session(&self, session: &SessionCore) {
         let mut hubs = self.hubs.lock();
@@ -168,12 +181,7 @@ pub(crate) async fn run(node: Arc<Node>) {
             .await
         {
             Ok(mut stream) => {
-                // Whatever was sent in between is lost: the heads say what.
-                let now = Instant::now();
-                node.sessions
-                    .all()
-                    .iter()
-                    .for_each(|session| session.pulse_at(now));
+                node.look_back();
                 loop {
                     let batch = tokio::select! {
                         biased;

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use governor::DefaultDirectRateLimiter;
 use parking_lot::Mutex;
@@ -28,7 +29,36 @@ struct CoreState {
     conversations: BTreeSet<ConversationId>,
     /// Unread counts, each with the head and the mark that it holds for.
     unread: BTreeMap<ConversationId, (Position, Position, Unread)>,
-    next_pulse: Instant,
+    /// When it is due for its list of conversations, heads included.
+    next_list: Instant,
+    /// When it is due for heads alone.
+    next_heads: Option<Instant>,
+}
+
+/// When a new session is due.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Pulses {
+    /// For heads, after it began.
+    pub(crate) first: Duration,
+    /// For its list, roughly.
+    pub(crate) every: Duration,
+}
+
+/// What a session is told now and then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pulse {
+    /// The heads of the conversations that it is known to have: one call of the cache.
+    Heads,
+    /// Its list of conversations is read again from the store, and then the heads.
+    List,
+}
+
+/// Between three quarters and five quarters of a period, another share for each session: those that
+/// began together, after a restart say, drift apart.
+fn apart(every: Duration, session: u64) -> Duration {
+    // Multiples of the golden ratio fill the range evenly.
+    let share = session.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32;
+    every.mul_f64(0.75 + 0.5 * share as f64 / f64::from(u32::MAX))
 }
 
 impl SessionCore {
@@ -37,12 +67,14 @@ impl SessionCore {
         user: UserId,
         queue: EventQueue,
         rate: Option<DefaultDirectRateLimiter>,
-        next_pulse: Instant,
+        pulses: Pulses,
     ) -> Self {
+        let now = Instant::now();
         let state = CoreState {
             conversations: BTreeSet::new(),
             unread: BTreeMap::new(),
-            next_pulse,
+            next_list: now + apart(pulses.every, id.number),
+            next_heads: Some(now + pulses.first),
         };
         Self {
             id,
@@ -105,20 +137,30 @@ impl SessionCore {
         self.state.lock().conversations.clone()
     }
 
-    /// Whether the pulse is due; if so, the next one is after `every`.
-    pub(crate) fn take_pulse(&self, now: Instant, every: std::time::Duration) -> bool {
+    /// The pulse that is due, if one is. The next list is due after `every`, roughly.
+    pub(crate) fn take_pulse(&self, now: Instant, every: Duration) -> Option<Pulse> {
         let mut state = self.state.lock();
-        let due = state.next_pulse <= now;
-        if due {
-            state.next_pulse = now + every;
+        if state.next_list <= now {
+            state.next_list = now + apart(every, self.id.number);
+            state.next_heads = None;
+            return Some(Pulse::List);
         }
-        due
+        let due = state.next_heads.is_some_and(|at| at <= now);
+        due.then(|| {
+            state.next_heads = None;
+            Pulse::Heads
+        })
     }
 
-    /// Brings the next pulse forward.
-    pub(crate) fn pulse_at(&self, at: Instant) {
+    /// Brings the next pulse of a kind forward.
+    pub(crate) fn pulse_at(&self, pulse: Pulse, at: Instant) {
         let mut state = self.state.lock();
-        state.next_pulse = state.next_pulse.min(at);
+        match pulse {
+            Pulse::List => state.next_list = state.next_list.min(at),
+            Pulse::Heads => {
+                state.next_heads = Some(state.next_heads.map_or(at, |next| next.min(at)))
+            }
+        }
     }
 }
 
@@ -171,5 +213,22 @@ impl Sessions {
 
     pub(crate) fn len(&self) -> usize {
         self.state.lock().by_number.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EVERY: Duration = Duration::from_secs(30);
+
+    #[test]
+    fn pulses_of_sessions_that_began_together_fill_half_a_period() {
+        let mut apart: Vec<_> = (1..=1_500).map(|number| apart(EVERY, number)).collect();
+        apart.sort();
+        assert!(apart[0] >= EVERY.mul_f64(0.75) && apart[1_499] <= EVERY.mul_f64(1.25));
+        // A hundred of them a second, if they are spread evenly over 15 s.
+        let most = (0..1_400).map(|at| apart[at + 100] - apart[at]).min();
+        assert!(most > Some(Duration::from_millis(800)), "{most:?}");
     }
 }

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use super::node::Node;
 use super::publish::To;
 use super::queue::EventQueue;
-use super::registered::SessionCore;
+use super::registered::{Pulse, Pulses, SessionCore};
 use super::surface::{Ack, Attached, ConversationSummary, Mark, Page, Pending, SendRequest};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::limits::{MAX_PRESENCE, MAX_TYPING_MEMBERS};
@@ -41,13 +41,17 @@ pub struct Session {
 
 impl Session {
     pub(crate) async fn begin(node: Arc<Node>, user: UserId) -> Result<Self> {
-        let first_pulse = Instant::now() + node.options.route_ttl.mul_f64(1.5);
+        let pulses = Pulses {
+            // Until then other nodes may go by routes that do not know of it.
+            first: node.options.route_ttl.mul_f64(1.5),
+            every: node.options.heads_every,
+        };
         let core = Arc::new(SessionCore::new(
             node.new_session_id(),
             user,
             EventQueue::new(node.options.session_queue),
             node.session_limiter(),
-            first_pulse,
+            pulses,
         ));
         node.sessions.add(core.clone());
         node.instruments.sessions.set(node.sessions.len() as f64);
@@ -80,7 +84,7 @@ impl Session {
                 }
             }
             Err(error) if error.is_transient() && error.kind() != ErrorKind::Closed => {
-                core.pulse_at(Instant::now());
+                core.pulse_at(Pulse::List, Instant::now());
             }
             Err(error) => return Err(error),
         }

@@ -5,6 +5,7 @@ mod flood;
 pub(super) mod history;
 pub(super) mod hop;
 pub(super) mod hot;
+pub(super) mod ports;
 pub(super) mod pressure;
 mod readers;
 pub(super) mod receipts;
