@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use darda_core::faults::{Faults, FaultyStore, Port, Trouble};
 use darda_core::memory::MemoryCache;
-use darda_core::model::{ClientId, ConversationId, UserId};
-use darda_core::ports::Range;
+use darda_core::model::{ClientId, ConversationId, Entry, EntryId, Epoch, Position, UserId};
+use darda_core::ports::{Admission, Append, Appended, EventBody, Range};
 use darda_core::{Ack, Chat, Options, Ports, SendRequest, Session};
 use tokio::time::{Instant, sleep};
 
@@ -21,6 +21,7 @@ struct Scene {
     cache: Arc<MemoryCache>,
     faults: Faults,
     alice: Session,
+    bob: Session,
     conversation: ConversationId,
     _chat: Chat,
 }
@@ -35,26 +36,31 @@ impl Scene {
         faulty.store = Arc::new(FaultyStore::new(ports.store.clone(), faults.clone()));
         let chat = Chat::start(faulty, Options::default().without_rate_limits());
         let alice = chat.connect(UserId::new("alice").unwrap()).await.unwrap();
-        let bob = UserId::new("bob").unwrap();
-        let conversation = alice.open_direct(bob).await.unwrap();
+        let bob = chat.connect(UserId::new("bob").unwrap()).await.unwrap();
+        let bob_himself = UserId::new("bob").unwrap();
+        let conversation = alice.open_direct(bob_himself).await.unwrap();
         faults.set(Port::Store, Trouble::none().with_hanging());
         Self {
             ports,
             cache,
             faults,
             alice,
+            bob,
             conversation,
             _chat: chat,
         }
     }
 
+    async fn say(&self, name: &str) -> Ack {
+        let name = ClientId::new(name).unwrap();
+        let send = SendRequest::new(self.conversation, name, "hello");
+        self.alice.send(send).await.unwrap()
+    }
+
     async fn send(&self, count: usize) -> Vec<Ack> {
         let mut acked: Vec<Ack> = Vec::new();
         for number in 0..count {
-            let name = format!("{number} of {count}");
-            let name = ClientId::new(name).unwrap();
-            let send = SendRequest::new(self.conversation, name, "hello");
-            acked.push(self.alice.send(send).await.unwrap());
+            acked.push(self.say(&format!("{number} of {count}")).await);
         }
         acked
     }
@@ -110,4 +116,66 @@ async fn an_entry_that_comes_again_long_after_it_was_moved_is_no_burden() {
     let store = &scene.ports.store;
     let page = store.page(scene.conversation, Range::OLDEST, 2 * SENDS);
     assert_eq!(page.await.unwrap().len(), 1 + SENDS);
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_two_copies_in_one_batch_the_one_that_stands_is_not_withdrawn() {
+    two_copies(|first, second| vec![first, second]).await;
+    two_copies(|first, second| vec![second, first]).await;
+}
+
+async fn two_copies(order: impl Fn(Arc<Entry>, Arc<Entry>) -> Vec<Arc<Entry>>) {
+    let scene = Scene::open().await;
+    let early = scene.say("early").await;
+    let early = scene.ports.cache.find(scene.conversation, early.id).await;
+    let early = early.unwrap().unwrap();
+    scene.cache.lose_memory();
+    scene.faults.heal(Port::Store);
+    // By this one the writer learns that the cache has lost its memory.
+    scene.until_written().await;
+    let name = ClientId::new("twice").unwrap();
+    let first = Arc::new(Entry {
+        id: EntryId::derive(scene.conversation, &early.sender, &name),
+        client_id: name,
+        position: Position(early.position.0 + 1),
+        ..(*early).clone()
+    });
+    let again = Append {
+        conversation: scene.conversation,
+        id: first.id,
+        sender: first.sender.clone(),
+        client_id: first.client_id.clone(),
+        body: first.body.clone(),
+        admission: Admission::Checked {
+            epoch: Epoch(0),
+            fresh: true,
+        },
+    };
+    let Appended::New(second) = scene.ports.cache.append(again).await.unwrap() else {
+        panic!("the cache remembers what it lost");
+    };
+    // Another writer stored it before the loss, and died before it said so.
+    let ports = &scene.ports;
+    ports.store.insert(vec![first.clone()]).await.unwrap();
+    let both = order(first.clone(), second);
+    ports.broker.enqueue(both).await.unwrap();
+    scene.until_written().await;
+
+    let mut events = Vec::new();
+    scene.bob.events(&mut events).await;
+    let withdrawn: Vec<_> = events
+        .iter()
+        .filter_map(|event| match event.body() {
+            EventBody::Withdrawn { position, .. } => Some(*position),
+            _ => None,
+        })
+        .collect();
+    assert!(!withdrawn.is_empty());
+    let store = &scene.ports.store;
+    let standing = store.find(scene.conversation, first.id).await.unwrap();
+    let standing = standing.unwrap().position;
+    assert!(
+        !withdrawn.contains(&standing),
+        "{withdrawn:?}, {standing:?}"
+    );
 }

@@ -67,15 +67,19 @@ impl Node {
             // Its move was cut off.
             return Box::pin(self.stand(entry, stands)).await;
         }
-        self.take_back(entry, Some(stands)).await?;
-        if stands < entry.position {
+        // Another copy of it may have moved it since.
+        let find = self.ports.store.find(entry.conversation, entry.id);
+        let Some(standing) = find.await? else {
+            return Err(Error::unavailable("the entry is on its way"));
+        };
+        if standing.position != entry.position {
+            self.take_back(entry, Some(standing.position)).await?;
+        }
+        if standing.position < entry.position {
             return Ok(());
         }
         // It was moved there, perhaps without being settled.
-        match self.ports.store.find(entry.conversation, entry.id).await? {
-            Some(standing) => self.settle_moved(&standing).await,
-            None => Ok(()),
-        }
+        self.settle_moved(&standing).await
     }
 
     /// A position at the log's end: a new one, or the one that an earlier attempt got.

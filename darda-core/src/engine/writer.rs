@@ -258,6 +258,7 @@ impl Batch<'_> {
                 Err(_) => insert.push(at),
             }
         }
+        insert.sort_unstable();
         insert
     }
 
@@ -400,7 +401,11 @@ impl Node {
         match left {
             Left::Refused => self.take_back(entry, None).await,
             Left::Overtaken { stands } => self.overtaken(entry, stands).await,
-            Left::Unmoved { from } => self.stand(entry, from).await,
+            Left::Unmoved { from } => {
+                // Another copy of it may have been taken back meanwhile, from this very position.
+                let entry = self.new_position(entry).await?;
+                self.stand(&entry, from).await
+            }
             Left::Taken => self.move_unstored(entry).await,
             Left::Forgotten => self.move_on(entry).await,
         }

@@ -26,7 +26,7 @@ pub(crate) enum Purpose {
         found: Vec<ConversationId>,
     },
     Resume {
-        cursors: Vec<(ConversationId, Position)>,
+        cursors: Vec<Asked>,
     },
     Attach(Reading),
     /// Pages through a gap.

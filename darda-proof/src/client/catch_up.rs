@@ -39,6 +39,14 @@ pub(crate) struct Reading {
     ahead: Vec<(Position, EntryId)>,
 }
 
+/// A conversation that a resume asked for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asked {
+    conversation: ConversationId,
+    life: u64,
+    cursor: Position,
+}
+
 impl State {
     /// Reads the list of conversations, from its beginning.
     pub(super) fn list_if_due(&mut self, now: Instant) {
@@ -101,17 +109,23 @@ impl State {
         }
         let cursors = self.talks.iter().filter(|(_, talk)| !talk.fetching);
         let cursors: Vec<_> = cursors
-            .filter_map(|(at, talk)| Some((*at, talk.copy.cursor()?)))
+            .filter_map(|(at, talk)| {
+                Some(Asked {
+                    conversation: *at,
+                    life: talk.life,
+                    cursor: talk.copy.cursor()?,
+                })
+            })
             .collect();
-        for (conversation, _) in &cursors {
-            if let Some(talk) = self.talks.get_mut(conversation) {
+        for asked in &cursors {
+            if let Some(talk) = self.talks.get_mut(&asked.conversation) {
                 talk.fetching = true;
                 talk.due = None;
             }
         }
         let named: Vec<_> = cursors
             .iter()
-            .map(|(conversation, cursor)| json!({"conversation": conversation, "cursor": cursor}))
+            .map(|asked| json!({"conversation": asked.conversation, "cursor": asked.cursor}))
             .collect();
         let request = Request::Other {
             what: "resume".to_owned(),
@@ -129,13 +143,11 @@ impl State {
         self.send_if_due(Instant::now());
     }
 
-    pub(super) fn resumed(
-        &mut self,
-        cursors: &[(ConversationId, Position)],
-        answer: Result<Resumed, Failure>,
-    ) {
-        for (conversation, _) in cursors {
-            if let Some(talk) = self.talks.get_mut(conversation) {
+    pub(super) fn resumed(&mut self, cursors: &[Asked], answer: Result<Resumed, Failure>) {
+        for asked in cursors {
+            if let Some(talk) = self.talks.get_mut(&asked.conversation)
+                && talk.life == asked.life
+            {
                 talk.fetching = false;
             }
         }
@@ -148,15 +160,20 @@ impl State {
         let mut named = BTreeSet::new();
         for one in resumed.conversations {
             named.insert(one.conversation);
-            let cursor = cursors.iter().find(|(known, _)| *known == one.conversation);
-            let (Some((_, cursor)), Some(talk)) = (cursor, self.talks.get_mut(&one.conversation))
-            else {
+            let asked = cursors
+                .iter()
+                .find(|it| it.conversation == one.conversation);
+            let (Some(asked), Some(talk)) = (asked, self.talks.get_mut(&one.conversation)) else {
                 continue;
             };
+            // Forgotten and begun anew meanwhile, it is attached from its beginning.
+            if talk.life != asked.life {
+                continue;
+            }
             let reading = Reading {
                 conversation: one.conversation,
-                life: talk.life,
-                after: *cursor,
+                life: asked.life,
+                after: asked.cursor,
                 before: None,
                 beyond: Vec::new(),
                 ahead: Vec::new(),
@@ -173,13 +190,14 @@ impl State {
             self.attached(reading, answer);
         }
         // Nothing was missing when it was asked; what came meanwhile may still wait for something.
-        for (conversation, _) in cursors.iter().filter(|(at, _)| !named.contains(at)) {
+        let unnamed = cursors.iter().map(|asked| asked.conversation);
+        for conversation in unnamed.filter(|it| !named.contains(it)) {
             if self
                 .talks
-                .get(conversation)
+                .get(&conversation)
                 .is_some_and(|talk| talk.copy.is_behind())
             {
-                self.need(*conversation, Duration::ZERO);
+                self.need(conversation, Duration::ZERO);
             }
         }
     }
