@@ -215,7 +215,7 @@ async fn redis(back_ends: &BackEnds, name: &str, size: &Size, figures: &mut Figu
         let node = |number: u64| NodeId::new(format!("of-{nodes}-{}", number % nodes));
         let session = |number: u64| {
             let node = node(number);
-            Ok((user(number)?, SessionId { node, number }))
+            Result::Ok((user(number)?, SessionId { node, number }))
         };
         stream::iter(0..USERS)
             .map(|number| {
@@ -286,7 +286,7 @@ async fn rabbit(
             let verdicts = batch?.into_iter().map(|one| (one.tag, Verdict::Done));
             writer.settle(verdicts.collect()).await?;
         }
-        darda_core::Result::Ok(())
+        Result::Ok(())
     });
     for batch in [1, 100, WRITTEN] {
         let in_flight = if batch == 1 { IN_FLIGHT } else { BATCHES };
