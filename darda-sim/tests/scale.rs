@@ -4,23 +4,23 @@ use std::time::Duration;
 
 use darda_core::model::limits::SMALL_CONVERSATION;
 use darda_sim::scale::{
-    ChangesPlan, Disturbance, IdlePlan, Op, Routed, RoutingPlan, Waved, WavesPlan, changes, idle,
-    routing, waves,
+    ChangesPlan, Disturbance, Failed, IdlePlan, Op, Routed, RoutingPlan, Waved, WavesPlan, changes,
+    idle, routing, waves,
 };
 
 const NODES: usize = 20;
 
-fn routed(sizes: &[(usize, usize)], online: f64) -> Vec<Routed> {
+fn routed(sizes: &[(usize, usize)], online: f64) -> Result<Vec<Routed>, Failed> {
     let plan = RoutingPlan {
         nodes: NODES,
         sizes: sizes.to_vec(),
         online,
         seed: 1,
     };
-    routing(&plan).unwrap()
+    routing(&plan)
 }
 
-fn waved(disturbance: Disturbance) -> Waved {
+fn waved(disturbance: Disturbance) -> Result<Waved, Failed> {
     let plan = WavesPlan {
         nodes: NODES,
         sessions: 10,
@@ -28,12 +28,12 @@ fn waved(disturbance: Disturbance) -> Waved {
         disturbances: vec![disturbance],
         seed: 1,
     };
-    waves(&plan).unwrap().remove(0)
+    Ok(waves(&plan)?.remove(0))
 }
 
 #[test]
 fn a_direct_message_goes_to_the_peers_node_and_to_no_other() {
-    let row = &routed(&[(2, 40)], 1.0)[0];
+    let row = &routed(&[(2, 40)], 1.0).unwrap()[0];
     // Two draws of twenty are one node at times.
     assert!(row.other_nodes > 0.8 && row.other_nodes < 1.0, "{row:?}");
     assert_eq!(row.quiet.calls(Op::LIVE_COPIES), row.other_nodes);
@@ -44,7 +44,7 @@ fn a_direct_message_goes_to_the_peers_node_and_to_no_other() {
 
 #[test]
 fn a_message_to_nobody_who_is_there_is_not_sent_to_any_node() {
-    for row in routed(&[(2, 5), (8, 5)], 0.0) {
+    for row in routed(&[(2, 5), (8, 5)], 0.0).unwrap() {
         assert_eq!(row.quiet.calls(Op::LIVE_MESSAGES), 0.0);
         assert_eq!(row.quiet.calls(Op::NODES_OF), 1.0);
         assert_eq!(
@@ -58,7 +58,7 @@ fn a_message_to_nobody_who_is_there_is_not_sent_to_any_node() {
 #[test]
 fn a_small_groups_message_goes_to_the_nodes_with_a_member_who_is_there() {
     for online in [0.3, 1.0] {
-        for row in routed(&[(8, 10), (SMALL_CONVERSATION, 5)], online) {
+        for row in routed(&[(8, 10), (SMALL_CONVERSATION, 5)], online).unwrap() {
             assert_eq!(row.quiet.calls(Op::LIVE_COPIES), row.other_nodes, "{row:?}");
             assert!(row.quiet.calls(Op::LIVE_MESSAGES) <= 1.0);
             assert_eq!(row.in_vain, 0.0);
@@ -68,7 +68,7 @@ fn a_small_groups_message_goes_to_the_nodes_with_a_member_who_is_there() {
 
 #[test]
 fn above_the_small_size_a_message_goes_to_all_nodes_without_a_look_up() {
-    let row = &routed(&[(SMALL_CONVERSATION + 1, 3)], 0.1)[0];
+    let row = &routed(&[(SMALL_CONVERSATION + 1, 3)], 0.1).unwrap()[0];
     assert_eq!(row.quiet.calls(Op::LIVE_COPIES), (NODES - 1) as f64);
     assert_eq!(row.quiet.calls(Op::NODES_OF), 0.0);
     let without_a_member = (NODES - 1) as f64 - row.other_nodes;
@@ -77,7 +77,7 @@ fn above_the_small_size_a_message_goes_to_all_nodes_without_a_look_up() {
 
 #[test]
 fn a_batch_of_sends_shares_its_look_up_and_its_live_message() {
-    let row = &routed(&[(8, 5)], 1.0)[0];
+    let row = &routed(&[(8, 5)], 1.0).unwrap()[0];
     assert_eq!(row.hundred.calls(Op::APPEND), 1.0);
     for op in [Op::NODES_OF, Op::LIVE_MESSAGES, Op::ENQUEUE, Op::INSERT] {
         assert_eq!(row.hundred.calls(op), 0.01, "{}", op.name());
@@ -91,8 +91,8 @@ fn a_batch_of_sends_shares_its_look_up_and_its_live_message() {
 
 #[test]
 fn a_killed_gateways_clients_come_back_once_and_nobody_elses_move() {
-    let nothing = waved(Disturbance::None);
-    let wave = waved(Disturbance::Killed { gateways: 2 });
+    let nothing = waved(Disturbance::None).unwrap();
+    let wave = waved(Disturbance::Killed { gateways: 2 }).unwrap();
     assert_eq!(nothing.came_back, 0);
     assert!(wave.came_back > 0 && wave.came_back < wave.clients as u64 / 2);
     assert_eq!(wave.counted.calls(Op::REGISTER), wave.came_back);
@@ -149,7 +149,7 @@ fn a_new_groups_first_event_goes_to_its_members_nodes_only() {
 #[test]
 fn gateways_that_are_replaced_spread_their_clients_moves() {
     let drain = Duration::from_secs(10);
-    let wave = waved(Disturbance::Replaced { at_once: 20, drain });
+    let wave = waved(Disturbance::Replaced { at_once: 20, drain }).unwrap();
     assert!(wave.came_back >= wave.clients as u64);
     // Those who are told early have longer: the middle of the time has more than its share.
     let fair = wave.counted.calls(Op::REGISTER) as f64 / drain.as_secs_f64();
@@ -160,7 +160,7 @@ fn gateways_that_are_replaced_spread_their_clients_moves() {
 
 #[test]
 fn a_registry_that_forgets_is_told_by_each_gateway_in_one_call() {
-    let wave = waved(Disturbance::RegistryForgets);
+    let wave = waved(Disturbance::RegistryForgets).unwrap();
     assert_eq!(wave.counted.calls(Op::REGISTER), NODES as u64);
     assert_eq!(wave.counted.items(Op::REGISTER), wave.clients as u64);
 }
@@ -207,9 +207,9 @@ fn clients_that_connected_together_are_not_told_their_lists_together() {
 #[test]
 fn the_same_seed_gives_the_same_counts() {
     let sizes = [(2, 5), (8, 3), (40, 1)];
-    assert_eq!(routed(&sizes, 0.5), routed(&sizes, 0.5));
+    assert_eq!(routed(&sizes, 0.5).unwrap(), routed(&sizes, 0.5).unwrap());
     let kill = Disturbance::Killed { gateways: 3 };
-    assert_eq!(waved(kill), waved(kill));
+    assert_eq!(waved(kill).unwrap(), waved(kill).unwrap());
     let plan = ChangesPlan {
         nodes: NODES,
         sizes: vec![8, 40],

@@ -286,7 +286,7 @@ async fn rabbit(
             let verdicts = batch?.into_iter().map(|one| (one.tag, Verdict::Done));
             writer.settle(verdicts.collect()).await?;
         }
-        Ok::<_, darda_core::Error>(())
+        Result::Ok(())
     });
     for batch in [1, 100, WRITTEN] {
         let in_flight = if batch == 1 { IN_FLIGHT } else { BATCHES };
