@@ -1,13 +1,13 @@
 //! Commands and their replies: each reply is told to whoever asked.
 
-use darda_core::model::{ConversationId, Position};
+use darda_core::model::ConversationId;
 use darda_sim::history::{Reply, Request};
 use darda_sim::recorder::UnderWay;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::catch_up::Reading;
+use super::catch_up::{Asked, Reading};
 use super::state::State;
 use crate::wire::Failure;
 
