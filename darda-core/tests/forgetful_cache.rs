@@ -1,5 +1,11 @@
 //! A cache that loses its memory while much waits for the store: all of it gets new positions.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a scene that cannot be made fails its test"
+)]
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -1,6 +1,12 @@
 //! How often a gateway asks for memory to deliver a message, counted by dhat. What the ports in memory
 //! ask for is counted too; the clients here ask for none.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a fixture that cannot be made fails its test; the counts are worth reading"
+)]
+
 #[path = "support/server.rs"]
 mod server;
 
