@@ -18,6 +18,8 @@ const SETTLE_ATTEMPTS: usize = 3;
 const LEAST_INSERT: usize = 8;
 /// Conversations of a batch of which entries are moved at a time.
 const MOVES_AT_ONCE: usize = 32;
+/// Entries that a wary writer begins a batch with; then twice as many, and so on.
+const SCOUTS: usize = 64;
 /// After a batch of which something could not be stored.
 const AGAIN_PAUSE: Duration = Duration::from_millis(200);
 
@@ -26,8 +28,10 @@ pub(crate) async fn run(node: Arc<Node>) {
     let mut learnt = Learnt {
         pace: Pace::new(node.options.writer_batch),
         ended: Ended::new(),
+        wary: true,
     };
     loop {
+        learnt.wary = true;
         match node
             .bounded(node.ports.broker.consume(node.options.writer_batch))
             .await
@@ -111,6 +115,9 @@ async fn write(node: &Arc<Node>, deliveries: Vec<Delivery>, learnt: &mut Learnt)
 struct Learnt {
     pace: Pace,
     ended: Ended,
+    /// The cache may have lost its memory: a batch begins with a few entries, by which it is found out
+    /// for the others.
+    wary: bool,
 }
 
 /// How many entries the store is given at once. Fewer after it did not take them in time: a batch that
@@ -196,7 +203,17 @@ impl Batch<'_> {
         }
         let mut taken = true;
         // What was stored and settled stays so, whatever becomes of the rest.
-        for some in insert.chunks(self.learnt.pace.now) {
+        let mut most = if std::mem::take(&mut self.learnt.wary) {
+            SCOUTS
+        } else {
+            usize::MAX
+        };
+        let mut rest = &insert[..];
+        while !rest.is_empty() {
+            let count = rest.len().min(self.learnt.pace.now).min(most);
+            most = most.saturating_mul(2);
+            let (some, later) = rest.split_at(count);
+            rest = later;
             let some = self.renew(some).await;
             taken = some.is_empty() || self.store(&some, &mut left).await;
             if !taken {
@@ -388,6 +405,7 @@ impl Batch<'_> {
                 Settled::Cleared | Settled::Known => self.judge(at, Ok(())),
                 Settled::Lost => {
                     self.learnt.ended.note(&self.entries[at]);
+                    self.learnt.wary = true;
                     left.push((at, Left::Forgotten));
                 }
             }
