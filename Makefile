@@ -89,11 +89,10 @@ test-rust: backends
 test-examples:
 	scripts/examples.sh
 
-test-clients: backends release-server ## The clients against a server, through a network that misbehaves; a small load
+test-clients: backends release-server release-load ## The clients against a server, through a network that misbehaves; a small load
 	cargo build --locked -p darda-suite
 	DARDA_SERVER=$(SERVER) $(WITH_BACKENDS) scripts/clients.sh
-	cargo build --locked -p darda-client --features cli
-	DARDA_SERVER=$(SERVER) DARDA=$(abspath $(TARGET))/debug/darda scripts/bench-peers.sh --quick --only darda,socketio
+	DARDA_SERVER=$(SERVER) scripts/bench-peers.sh --quick --only darda,socketio
 
 test-image: release-server
 	DARDA_SERVER=$(SERVER) scripts/image.sh

@@ -127,7 +127,10 @@ impl Settling {
     /// middle leaves the others as they are.
     async fn settle(&self, mut verdicts: Vec<(u64, Verdict)>) -> Result<()> {
         // A second verdict on one delivery would close the channel.
-        verdicts.retain(|(number, _)| self.unsettled.lock().contains(number));
+        {
+            let unsettled = self.unsettled.lock();
+            verdicts.retain(|(number, _)| unsettled.contains(number));
+        }
         verdicts.sort_by_key(|(number, _)| *number);
         verdicts.dedup_by_key(|(number, _)| *number);
         if let Some(last) = self.all_done_up_to(&verdicts) {

@@ -12,6 +12,7 @@
 //! | `writer`, `relocation`, `reaper` | entries on their way to the store |
 //! | `receipts`, `pulse`, `registrar` | marks; heads and leases; sessions in the registry |
 
+mod batch;
 mod changes;
 mod chat;
 mod ended;

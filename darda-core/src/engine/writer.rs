@@ -1,25 +1,19 @@
 //! Takes entries from the broker into the store, then out of the outbox, then from the broker.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::{StreamExt, stream};
+use futures::StreamExt;
 
+use super::batch::Batch;
 use super::ended::Ended;
 use super::node::{Backoff, Node};
-use crate::error::Result;
-use crate::model::{Body, ConversationId, Entry, Position};
-use crate::ports::{Delivery, EventBody, Head, Inserted, Settled, Verdict};
+use crate::ports::{Delivery, Verdict};
 
 /// Attempts at giving verdicts before the stream is given up.
 const SETTLE_ATTEMPTS: usize = 3;
 /// Entries that the store is given at once at the least, however slow it is.
 const LEAST_INSERT: usize = 8;
-/// Conversations of a batch of which entries are moved at a time.
-const MOVES_AT_ONCE: usize = 32;
-/// Entries that a wary writer begins a batch with; then twice as many, and so on.
-const SCOUTS: usize = 64;
 /// After a batch of which something could not be stored.
 const AGAIN_PAUSE: Duration = Duration::from_millis(200);
 
@@ -31,7 +25,6 @@ pub(crate) async fn run(node: Arc<Node>) {
         wary: true,
     };
     loop {
-        learnt.wary = true;
         match node
             .bounded(node.ports.broker.consume(node.options.writer_batch))
             .await
@@ -58,6 +51,7 @@ pub(crate) async fn run(node: Arc<Node>) {
             },
             Err(error) => tracing::warn!(%error, "nothing to write from"),
         }
+        learnt.wary = true;
         if !node.pause(backoff.next()).await {
             return;
         }
@@ -71,14 +65,9 @@ async fn write(node: &Arc<Node>, deliveries: Vec<Delivery>, learnt: &mut Learnt)
         .writer_batch
         .record(deliveries.len() as f64);
     let mut verdicts = vec![Verdict::Again; deliveries.len()];
-    let mut batch = Batch {
-        node,
-        entries: deliveries.iter().map(|it| it.entry.clone()).collect(),
-        moved_from: BTreeMap::new(),
-        verdicts: &mut verdicts,
-        learnt,
-    };
-    batch.process().await;
+    Batch::new(node, &deliveries, &mut verdicts, learnt)
+        .process()
+        .await;
     let again = verdicts
         .iter()
         .filter(|verdict| **verdict == Verdict::Again)
@@ -112,19 +101,19 @@ async fn write(node: &Arc<Node>, deliveries: Vec<Delivery>, learnt: &mut Learnt)
 
 /// What a writer learnt from the batches before.
 #[derive(Debug)]
-struct Learnt {
-    pace: Pace,
-    ended: Ended,
+pub(super) struct Learnt {
+    pub(super) pace: Pace,
+    pub(super) ended: Ended,
     /// The cache may have lost its memory: a batch begins with a few entries, by which it is found out
     /// for the others.
-    wary: bool,
+    pub(super) wary: bool,
 }
 
 /// How many entries the store is given at once. Fewer after it did not take them in time: a batch that
 /// is too large for a slow store would be given to it for ever.
 #[derive(Debug)]
-struct Pace {
-    now: usize,
+pub(super) struct Pace {
+    pub(super) now: usize,
     most: usize,
 }
 
@@ -134,347 +123,11 @@ impl Pace {
         Self { now: most, most }
     }
 
-    fn slower(&mut self) {
+    pub(super) fn slower(&mut self) {
         self.now = (self.now / 2).max(LEAST_INSERT).min(self.most);
     }
 
-    fn faster(&mut self) {
+    pub(super) fn faster(&mut self) {
         self.now = self.now.saturating_mul(2).min(self.most);
-    }
-}
-
-/// What is left to do about an entry that does not simply stand where it was appended.
-#[derive(Debug, Clone, Copy)]
-enum Left {
-    /// It is a change of members that another one came before.
-    Refused,
-    /// Its id is stored at another position.
-    Overtaken { stands: Position },
-    /// It has a new position, and is stored at another one.
-    Unmoved { from: Position },
-    /// Another entry has its position.
-    Taken,
-    /// It is stored, and the cache has forgotten it.
-    Forgotten,
-}
-
-/// Entries and the verdicts on their deliveries, `Again` until something else is known.
-struct Batch<'a> {
-    node: &'a Arc<Node>,
-    entries: Vec<Arc<Entry>>,
-    /// Where entries were delivered that have a new position now.
-    moved_from: BTreeMap<usize, Position>,
-    verdicts: &'a mut [Verdict],
-    learnt: &'a mut Learnt,
-}
-
-impl Batch<'_> {
-    fn entry(&self, at: usize) -> Arc<Entry> {
-        self.entries[at].clone()
-    }
-
-    /// Notes what became of a delivery.
-    fn judge(&mut self, at: usize, outcome: Result<()>) {
-        self.verdicts[at] = match outcome {
-            Ok(()) => Verdict::Done,
-            Err(error) if error.is_transient() => Verdict::Again,
-            Err(error) => {
-                let entry = &self.entries[at];
-                tracing::error!(id = %entry.id, conversation = %entry.conversation, %error,
-                    "an entry can never be stored");
-                Verdict::Dead
-            }
-        };
-    }
-
-    async fn process(&mut self) {
-        let (mut insert, mut left) = (Vec::new(), Vec::new());
-        for at in 0..self.entries.len() {
-            let entry = self.entry(at);
-            if !matches!(entry.body, Body::Members { .. }) {
-                insert.push(at);
-                continue;
-            }
-            match self.node.bounded(self.node.commit_change(&entry)).await {
-                Ok(true) => insert.push(at),
-                Ok(false) => left.push((at, Left::Refused)),
-                Err(error) => self.judge(at, Err(error)),
-            }
-        }
-        let mut taken = true;
-        // What was stored and settled stays so, whatever becomes of the rest.
-        let mut most = if std::mem::take(&mut self.learnt.wary) {
-            SCOUTS
-        } else {
-            usize::MAX
-        };
-        let mut rest = &insert[..];
-        while !rest.is_empty() {
-            let count = rest.len().min(self.learnt.pace.now).min(most);
-            most = most.saturating_mul(2);
-            let (some, later) = rest.split_at(count);
-            rest = later;
-            let some = self.renew(some).await;
-            taken = some.is_empty() || self.store(&some, &mut left).await;
-            if !taken {
-                break;
-            }
-        }
-        if taken {
-            self.learnt.pace.faster();
-        } else {
-            self.learnt.pace.slower();
-        }
-        self.deal_with(left).await;
-    }
-
-    /// Gives those of ended incarnations new positions, unless the cache remembers them. Returns what is
-    /// to be stored.
-    async fn renew(&mut self, some: &[usize]) -> Vec<usize> {
-        let is_over = |at: &usize| {
-            let entry = &self.entries[*at];
-            self.learnt.ended.holds(entry) && !matches!(entry.body, Body::Members { .. })
-        };
-        let (ended, mut insert): (Vec<_>, Vec<_>) = some.iter().copied().partition(is_over);
-        if ended.is_empty() {
-            return insert;
-        }
-        let entries = ended.iter().map(|at| self.entry(*at)).collect();
-        let settled = match self
-            .node
-            .bounded(self.node.ports.cache.settle(entries))
-            .await
-        {
-            Ok(settled) => settled,
-            Err(error) => {
-                for at in ended {
-                    self.judge(at, Err(error.clone()));
-                }
-                return insert;
-            }
-        };
-        let mut lost = Vec::new();
-        for (at, settled) in ended.into_iter().zip(settled) {
-            match settled {
-                Settled::Lost => lost.push((at, ())),
-                Settled::Cleared | Settled::Known => insert.push(at),
-            }
-        }
-        let node = self.node;
-        let renewed = self.in_order(lost, |entry, ()| async move {
-            node.bounded(node.new_position(&entry)).await
-        });
-        for (at, renewed) in renewed.await {
-            match renewed {
-                Ok(renewed) => {
-                    self.moved_from.insert(at, self.entries[at].position);
-                    self.entries[at] = renewed;
-                    insert.push(at);
-                }
-                // The cache may remember that it was moved, and not where: the store knows.
-                Err(_) => insert.push(at),
-            }
-        }
-        insert.sort_unstable();
-        insert
-    }
-
-    /// Stores entries and takes them out of the outbox. Returns whether they were taken in time.
-    async fn store(&mut self, at: &[usize], left: &mut Vec<(usize, Left)>) -> bool {
-        let Some(inserted) = self.insert(at).await else {
-            return false;
-        };
-        let mut settle = Vec::new();
-        for (at, inserted) in inserted {
-            if matches!(inserted, Inserted::New | Inserted::Repeat)
-                && let Some(from) = self.moved_from.get(&at)
-            {
-                self.node.tell_moved(&self.entries[at], *from);
-            }
-            match inserted {
-                Inserted::New => {
-                    self.node.instruments.written.increment(1);
-                    settle.push(at);
-                }
-                Inserted::Repeat => {
-                    self.node.instruments.writer_repeats.increment(1);
-                    settle.push(at);
-                }
-                Inserted::Duplicate { stands } => match self.moved_from.get(&at).copied() {
-                    Some(from) => left.push((at, Left::Unmoved { from })),
-                    None => left.push((at, Left::Overtaken { stands })),
-                },
-                Inserted::Taken => left.push((at, Left::Taken)),
-            }
-        }
-        self.settle(settle, left).await
-    }
-
-    /// Does what is left to do.
-    async fn deal_with(&mut self, left: Vec<(usize, Left)>) {
-        let node = self.node;
-        let outcomes = self.in_order(left, |entry, left| async move {
-            node.bounded(node.deal_with(&entry, left)).await
-        });
-        for (at, outcome) in outcomes.await {
-            self.judge(at, outcome);
-        }
-    }
-
-    /// Does something for each entry: in several conversations at a time, since each entry costs some
-    /// round trips and a cache that lost its memory leaves many; in each one after another, so that its
-    /// entries keep their order.
-    async fn in_order<T, U, F>(
-        &self,
-        work: Vec<(usize, T)>,
-        act: impl Fn(Arc<Entry>, T) -> F,
-    ) -> Vec<(usize, Result<U>)>
-    where
-        F: Future<Output = Result<U>>,
-    {
-        let mut conversations: BTreeMap<ConversationId, Vec<_>> = BTreeMap::new();
-        for (at, what) in work {
-            let entry = self.entry(at);
-            let one = conversations.entry(entry.conversation).or_default();
-            one.push((at, entry, what));
-        }
-        let act = &act;
-        let work = conversations.into_values().map(|one| async move {
-            let mut outcomes = Vec::with_capacity(one.len());
-            for (at, entry, what) in one {
-                outcomes.push((at, act(entry, what).await));
-            }
-            outcomes
-        });
-        let outcomes: Vec<_> = stream::iter(work)
-            .buffer_unordered(MOVES_AT_ONCE)
-            .collect()
-            .await;
-        outcomes.into_iter().flatten().collect()
-    }
-
-    /// The store's judgements of entries. `None`: it did not take them in time.
-    async fn insert(&mut self, at: &[usize]) -> Option<Vec<(usize, Inserted)>> {
-        let entries = at.iter().map(|at| self.entry(*at)).collect();
-        let insert = self.node.ports.store.insert(entries);
-        match self.node.bounded(insert).await {
-            Ok(inserted) => Some(at.iter().copied().zip(inserted).collect()),
-            Err(error) if error.is_transient() => {
-                tracing::warn!(%error, count = at.len(), "the store does not take a batch");
-                None
-            }
-            Err(_) => Some(self.insert_one_by_one(at).await),
-        }
-    }
-
-    /// Finds the entries for which the store refuses a batch.
-    async fn insert_one_by_one(&mut self, at: &[usize]) -> Vec<(usize, Inserted)> {
-        let mut judged = Vec::new();
-        for at in at.iter().copied() {
-            let insert = self.node.ports.store.insert(vec![self.entry(at)]);
-            match self.node.bounded(insert).await {
-                Ok(inserted) => judged.extend(inserted.into_iter().map(|inserted| (at, inserted))),
-                Err(error) => self.judge(at, Err(error)),
-            }
-        }
-        judged
-    }
-
-    /// Takes stored entries out of the outbox and moves heads on. Returns whether that was done.
-    async fn settle(&mut self, at: Vec<usize>, left: &mut Vec<(usize, Left)>) -> bool {
-        if at.is_empty() {
-            return true;
-        }
-        let entries: Vec<_> = at.iter().map(|at| self.entry(*at)).collect();
-        let settled = async {
-            self.node.move_heads(&entries).await?;
-            self.node.ports.cache.settle(entries).await
-        };
-        let settled = match self.node.bounded(settled).await {
-            Ok(settled) => settled,
-            Err(error) => {
-                tracing::debug!(%error, "stored entries are not settled");
-                for at in at {
-                    self.judge(at, Err(error.clone()));
-                }
-                return false;
-            }
-        };
-        for (at, settled) in at.into_iter().zip(settled) {
-            match settled {
-                Settled::Cleared | Settled::Known => self.judge(at, Ok(())),
-                Settled::Lost => {
-                    self.learnt.ended.note(&self.entries[at]);
-                    self.learnt.wary = true;
-                    left.push((at, Left::Forgotten));
-                }
-            }
-        }
-        true
-    }
-}
-
-impl Node {
-    async fn deal_with(self: &Arc<Self>, entry: &Arc<Entry>, left: Left) -> Result<()> {
-        match left {
-            Left::Refused => self.take_back(entry, None).await,
-            Left::Overtaken { stands } => self.overtaken(entry, stands).await,
-            Left::Unmoved { from } => {
-                // Another copy of it may have been taken back meanwhile, from this very position.
-                let entry = self.new_position(entry).await?;
-                self.stand(&entry, from).await
-            }
-            Left::Taken => self.move_unstored(entry).await,
-            Left::Forgotten => self.move_on(entry).await,
-        }
-    }
-
-    pub(crate) async fn move_heads(&self, entries: &[Arc<Entry>]) -> Result<()> {
-        let mut heads: BTreeMap<ConversationId, Head> = BTreeMap::new();
-        for entry in entries {
-            let head = Head {
-                position: entry.position,
-                last_message: entry.body.is_message().then(|| entry.clone()),
-            };
-            let newest = match heads.remove(&entry.conversation) {
-                Some(known) => known.max(head),
-                None => head,
-            };
-            heads.insert(entry.conversation, newest);
-        }
-        self.ports
-            .store
-            .set_heads(heads.into_iter().collect())
-            .await
-    }
-
-    /// Takes an entry back that does not stand at its position.
-    pub(crate) async fn take_back(
-        self: &Arc<Self>,
-        entry: &Arc<Entry>,
-        stands: Option<Position>,
-    ) -> Result<()> {
-        self.ports
-            .cache
-            .withdraw(entry.conversation, entry.id, entry.position)
-            .await?;
-        self.instruments.writer_withdrawn.increment(1);
-        self.tell_withdrawn(entry, entry.position, stands);
-        Ok(())
-    }
-
-    pub(crate) fn tell_withdrawn(
-        self: &Arc<Self>,
-        entry: &Entry,
-        position: Position,
-        stands: Option<Position>,
-    ) {
-        let body = EventBody::Withdrawn {
-            conversation: entry.conversation,
-            id: entry.id,
-            position,
-            stands,
-        };
-        self.tell_members(entry, body, None);
     }
 }

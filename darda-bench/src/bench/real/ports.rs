@@ -183,7 +183,7 @@ async fn redis(back_ends: &BackEnds, name: &str, size: &Size, figures: &mut Figu
     let ports = RedisPorts::connect(config).await?;
     let (cache, registry) = (ports.cache(), ports.registry());
 
-    let (made, mut appended) = (&cache, Vec::new());
+    let made = &cache;
     let (give, given) = std::sync::mpsc::channel();
     let appends = rate(size.time, IN_FLIGHT, |number| {
         let give = give.clone();
@@ -195,7 +195,7 @@ async fn redis(back_ends: &BackEnds, name: &str, size: &Size, figures: &mut Figu
         }
     });
     figures.put("cache.append", "entries", appends.await?);
-    appended.extend(given.try_iter());
+    let appended: Vec<_> = given.try_iter().collect();
     let start = Instant::now();
     stream::iter(appended.chunks(WRITTEN))
         .map(|batch| cache.settle(batch.to_vec()))
