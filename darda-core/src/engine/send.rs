@@ -37,11 +37,13 @@ impl Node {
             resend,
         } = request;
         let id = EntryId::derive(conversation, &session.user, &client_id);
-        let (mut members, mut fresh) = self.copy_for(conversation, &session.user).await?;
-        self.check_blocks(&members, &session.user).await?;
+        // First, since it stands even if its sender is no member any longer. The id tells it of
+        // nobody else's.
         if resend && let Some(pending) = self.look_up(conversation, id).await? {
             return Ok(pending);
         }
+        let (mut members, mut fresh) = self.copy_for(conversation, &session.user).await?;
+        self.check_blocks(&members, &session.user).await?;
         self.check_body(&members, &session.user, &body).await?;
         for _ in 0..MAX_ATTEMPTS {
             let admission = Admission::Checked {
