@@ -43,6 +43,49 @@ impl RedisCache {
             remembered_for: config.remembered_for,
         }
     }
+
+    /// What the cache knows of entries that wait to be stored, or are stored.
+    async fn judge(&self, entries: Vec<Arc<Entry>>, stage: &str) -> Result<Vec<Settled>> {
+        let ask = |(shard, at): (u16, Vec<usize>)| {
+            let mut logs: BTreeMap<ConversationId, usize> = BTreeMap::new();
+            let shard = self.keys.shard(shard);
+            let mut keys = vec![shard.marker, shard.due, shard.bodies, shard.claims];
+            for &at in &at {
+                let conversation = entries[at].conversation;
+                let next = logs.len();
+                logs.entry(conversation).or_insert_with(|| {
+                    let log = self.keys.log(conversation);
+                    keys.extend([log.log, log.window, log.ids]);
+                    keys.extend([log.earlier, log.pending, log.changes]);
+                    next
+                });
+            }
+            let mut call = Call::new(&self.connection.scripts.settle, keys);
+            call.push(stage);
+            for &at in &at {
+                let entry = &entries[at];
+                call.push(logs.get(&entry.conversation).copied().unwrap_or_default());
+                call.push(entry.conversation.as_bytes());
+                call.push(entry.id.as_bytes());
+                call.push(digits(entry.position.0));
+                call.push(digits(entry.incarnation));
+            }
+            async move {
+                let answers: Vec<Vec<u8>> = self.connection.call(call).await?;
+                let settled = |answer: &Vec<u8>| match answer.as_slice() {
+                    b"cleared" => Ok(Settled::Cleared),
+                    b"known" => Ok(Settled::Known),
+                    b"lost" => Ok(Settled::Lost),
+                    _ => Err(unexpected()),
+                };
+                let settled = answers.iter().map(settled).collect::<Result<_>>()?;
+                Ok((at, settled))
+            }
+        };
+        let shards = by_shard(&entries, |entry| entry.conversation);
+        let answers = try_join_all(shards.into_iter().map(ask)).await?;
+        in_order(entries.len(), Settled::Lost, answers)
+    }
 }
 
 /// Which of the things asked for each script is about: of one shard each, and not too many.
@@ -278,45 +321,13 @@ impl Cache for RedisCache {
         in_order(conversations.len(), None, answers)
     }
 
+    async fn lost(&self, entries: Vec<Arc<Entry>>) -> Result<Vec<bool>> {
+        let judged = self.judge(entries, "waits").await?;
+        Ok(judged.iter().map(|it| *it == Settled::Lost).collect())
+    }
+
     async fn settle(&self, entries: Vec<Arc<Entry>>) -> Result<Vec<Settled>> {
-        let ask = |(shard, at): (u16, Vec<usize>)| {
-            let mut logs: BTreeMap<ConversationId, usize> = BTreeMap::new();
-            let shard = self.keys.shard(shard);
-            let mut keys = vec![shard.marker, shard.due, shard.bodies, shard.claims];
-            for &at in &at {
-                let conversation = entries[at].conversation;
-                let next = logs.len();
-                logs.entry(conversation).or_insert_with(|| {
-                    let log = self.keys.log(conversation);
-                    keys.extend([log.log, log.window, log.ids]);
-                    keys.extend([log.earlier, log.pending, log.changes]);
-                    next
-                });
-            }
-            let mut call = Call::new(&self.connection.scripts.settle, keys);
-            for &at in &at {
-                let entry = &entries[at];
-                call.push(logs.get(&entry.conversation).copied().unwrap_or_default());
-                call.push(entry.conversation.as_bytes());
-                call.push(entry.id.as_bytes());
-                call.push(digits(entry.position.0));
-                call.push(digits(entry.incarnation));
-            }
-            async move {
-                let answers: Vec<Vec<u8>> = self.connection.call(call).await?;
-                let settled = |answer: &Vec<u8>| match answer.as_slice() {
-                    b"cleared" => Ok(Settled::Cleared),
-                    b"known" => Ok(Settled::Known),
-                    b"lost" => Ok(Settled::Lost),
-                    _ => Err(unexpected()),
-                };
-                let settled = answers.iter().map(settled).collect::<Result<_>>()?;
-                Ok((at, settled))
-            }
-        };
-        let shards = by_shard(&entries, |entry| entry.conversation);
-        let answers = try_join_all(shards.into_iter().map(ask)).await?;
-        in_order(entries.len(), Settled::Lost, answers)
+        self.judge(entries, "stored").await
     }
 
     async fn withdraw(

@@ -176,6 +176,8 @@ async fn a_promoted_copy_that_lagged_has_lost_what_came_after_it() {
     assert_eq!((recent.head, recent.epoch), (None, None));
     let all = vec![settled, waiting, lost.clone()];
     use Settled::{Known, Lost};
+    let waits = cache.lost(all.clone()).await.unwrap();
+    assert_eq!(waits, [false, true, true]);
     assert_eq!(cache.settle(all).await.unwrap(), [Known, Lost, Lost]);
     let again = send(&*cache, name, "lost").await.unwrap();
     assert_eq!(again.prev, None);

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use darda_core::model::{
-    Body, ConversationId, Entry, Epoch, Marks, MemberChange, Members, Message, Position, UserId,
+    Body, ConversationId, Entry, EntryId, Epoch, Marks, MemberChange, Members, Message, Position,
+    UserId,
 };
 use darda_sim::history::{DeviceNo, Log, Shown};
 
@@ -15,6 +16,38 @@ use crate::wire;
 /// Entries of a page.
 const PAGE: usize = 200;
 
+/// A page of what stands after a position. `None`: the user is no member.
+async fn page(
+    http: &mut Http,
+    user: &UserId,
+    conversation: ConversationId,
+    after: u64,
+) -> Result<Option<wire::Page>> {
+    let path = format!("/v1/conversations/{conversation}/entries?after={after}&limit={PAGE}");
+    http.read(user, &path).await
+}
+
+/// Whether an entry stands at a position or further on.
+pub(crate) async fn holds(
+    http: &mut Http,
+    user: &UserId,
+    conversation: ConversationId,
+    from: Position,
+    id: EntryId,
+) -> Result<bool> {
+    let mut after = from.0.saturating_sub(1);
+    while let Some(page) = page(http, user, conversation, after).await? {
+        if page.entries.iter().any(|it| it.entry == id) {
+            return Ok(true);
+        }
+        match page.entries.last() {
+            Some(last) if page.more => after = last.position.0,
+            _ => break,
+        }
+    }
+    Ok(false)
+}
+
 /// A whole history as a user reads it, from its beginning. `None`: the user is no member.
 async fn whole(
     http: &mut Http,
@@ -24,8 +57,7 @@ async fn whole(
     let mut entries: Vec<wire::Entry> = Vec::new();
     let (mut after, mut stale) = (0, 0);
     loop {
-        let path = format!("/v1/conversations/{conversation}/entries?after={after}&limit={PAGE}");
-        let Some(page) = http.read::<wire::Page>(user, &path).await? else {
+        let Some(page) = page(http, user, conversation, after).await? else {
             return Ok(None);
         };
         if page.stale {

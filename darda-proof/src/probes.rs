@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use darda_core::model::{ConversationId, EntryId, UserId};
+use darda_core::model::{ConversationId, EntryId, Position, UserId};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
@@ -14,7 +14,8 @@ pub(crate) struct Probes(Mutex<BTreeMap<EntryId, Probe>>);
 #[derive(Debug)]
 struct Probe {
     conversation: ConversationId,
-    acked: Option<Instant>,
+    /// When, and at which position; it may stand further on later.
+    acked: Option<(Instant, Position)>,
     seen: BTreeMap<UserId, Instant>,
 }
 
@@ -29,11 +30,11 @@ impl Probes {
         self.0.lock().insert(id, probe);
     }
 
-    pub(crate) fn acked(&self, conversation: ConversationId, id: EntryId) {
+    pub(crate) fn acked(&self, conversation: ConversationId, id: EntryId, position: Position) {
         if let Some(probe) = self.0.lock().get_mut(&id)
             && probe.conversation == conversation
         {
-            probe.acked.get_or_insert_with(Instant::now);
+            probe.acked.get_or_insert((Instant::now(), position));
         }
     }
 
@@ -45,13 +46,14 @@ impl Probes {
         }
     }
 
-    /// What is watched.
-    pub(crate) fn all(&self) -> Vec<(ConversationId, EntryId)> {
+    /// What is watched and acknowledged, with the position that it got first.
+    pub(crate) fn kept(&self) -> Vec<(ConversationId, (EntryId, Position))> {
         let probes = self.0.lock();
-        probes
-            .iter()
-            .map(|(id, probe)| (probe.conversation, *id))
-            .collect()
+        let kept = |(id, probe): (&EntryId, &Probe)| {
+            let (_, position) = probe.acked?;
+            Some((probe.conversation, (*id, position)))
+        };
+        probes.iter().filter_map(kept).collect()
     }
 
     /// Forgets all.
@@ -70,7 +72,7 @@ impl Probes {
             let probe = probes
                 .values()
                 .find(|probe| probe.conversation == *conversation)?;
-            last = last.max(Some(probe.acked?));
+            last = last.max(Some(probe.acked?.0));
             for user in members {
                 last = last.max(Some(*probe.seen.get(user)?));
             }

@@ -19,7 +19,7 @@ use crate::load::Load;
 use crate::probes::Probes;
 use crate::report::{Report, Stage};
 use crate::system::{Doors, Http, StoreReader, System};
-use crate::wire::{MembersReply, Page};
+use crate::wire::MembersReply;
 use crate::wishes::Wishes;
 use crate::{Result, say};
 
@@ -307,16 +307,15 @@ impl Run {
 
     /// How long until the probes are in the store.
     async fn stored(&mut self, deadline: Instant) -> Result<Option<Duration>> {
-        let mut waiting: BTreeMap<_, _> = self.probes.all().into_iter().collect();
+        let mut waiting: BTreeMap<_, _> = self.probes.kept().into_iter().collect();
         let mut http = Http::to(self.reader.address);
         while Instant::now() < deadline {
             for talk in &self.cast.talks {
-                let Some(id) = waiting.get(&talk.conversation) else {
+                let Some((id, from)) = waiting.get(&talk.conversation) else {
                     continue;
                 };
-                let path = format!("/v1/conversations/{}/entries?limit=200", talk.conversation);
-                let page: Option<Page> = http.read(&self.cast.users[talk.core[0]], &path).await?;
-                if page.is_some_and(|page| page.entries.iter().any(|it| it.entry == *id)) {
+                let reader = &self.cast.users[talk.core[0]];
+                if last_look::holds(&mut http, reader, talk.conversation, *from, *id).await? {
                     waiting.remove(&talk.conversation);
                 }
             }

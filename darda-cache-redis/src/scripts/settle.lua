@@ -1,5 +1,7 @@
 -- KEYS: shard, due, bodies, claims, then of each log: log, window, ids, earlier ids, pending, changes
--- ARGV: of each entry: number of its log from 0, conversation, id, position, incarnation
+-- ARGV: 'stored' or 'waits', then of each entry: number of its log from 0, conversation, id, position,
+--   incarnation
+local waits = ARGV[1] == 'waits'
 local stretch = replication()
 if not stretch then
   return redis.error_reply(COPY)
@@ -16,7 +18,7 @@ local function incarnation_of(log)
 end
 
 local found = {}
-for i = 1, #ARGV, 5 do
+for i = 2, #ARGV, 5 do
   local at = 5 + 6 * tonumber(ARGV[i])
   local log, window, ids, earlier = KEYS[at], KEYS[at + 1], KEYS[at + 2], KEYS[at + 3]
   local id, place = ARGV[i + 2], ARGV[i + 3]
@@ -24,7 +26,9 @@ for i = 1, #ARGV, 5 do
   local same = incarnation == ARGV[i + 4]
   local answer = 'known'
   local name = ARGV[i + 1] .. id
-  if clear(KEYS[2], KEYS[3], KEYS[4], KEYS[at + 4], KEYS[at + 5], name, id, place) then
+  if waits and same then
+    -- It stays in the outbox until it is stored.
+  elseif clear(KEYS[2], KEYS[3], KEYS[4], KEYS[at + 4], KEYS[at + 5], name, id, place) then
     answer = 'cleared'
     if not same then
       forget(incarnation, log, window, ids, earlier, id, place)

@@ -78,6 +78,26 @@ pub(super) async fn after_a_loss_what_was_in_the_outbox_is_lost(
     Ok(())
 }
 
+pub(super) async fn after_a_loss_what_waits_to_be_stored_is_known_to_be_lost(
+    cache: Disturbed<dyn Cache>,
+) -> Result<()> {
+    let (log, quiet) = (Log::new(), Log::new());
+    let before = log.send(&*cache.port, "1").await?;
+    let in_quiet = quiet.send(&*cache.port, "1").await?;
+    let all = vec![before.clone(), in_quiet.clone()];
+    assert_eq!(cache.port.lost(all).await?, [false; 2]);
+    (cache.disturb)().await;
+    let after = persist(|| log.send(&*cache.port, "2")).await?;
+    let all = vec![after.clone(), before.clone(), in_quiet];
+    assert_eq!(cache.port.lost(all).await?, [false, true, true]);
+    let again = log.send(&*cache.port, "1").await?;
+    assert!(again.position > after.position);
+    assert_eq!(cache.port.lost(vec![before]).await?, [true]);
+    let waiting = cache.port.settle(vec![after, again]).await?;
+    assert_eq!(waiting, [Settled::Cleared; 2]);
+    Ok(())
+}
+
 pub(super) async fn after_a_loss_new_entries_settle_as_ever(
     cache: Disturbed<dyn Cache>,
 ) -> Result<()> {

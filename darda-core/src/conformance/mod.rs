@@ -244,6 +244,7 @@ list! {
         after_a_loss_a_log_wants_a_fresh_copy,
         after_a_loss_epochs_are_unknown,
         after_a_loss_what_was_in_the_outbox_is_lost,
+        after_a_loss_what_waits_to_be_stored_is_known_to_be_lost,
         after_a_loss_new_entries_settle_as_ever,
     ]
 }

@@ -1,20 +1,18 @@
 //! A writer's batch: from what the broker handed over to a verdict on each delivery.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use futures::{StreamExt, stream};
 
 use super::node::Node;
-use super::writer::Learnt;
+use super::writer::Pace;
 use crate::error::Result;
 use crate::model::{Body, ConversationId, Entry, Position};
 use crate::ports::{Delivery, EventBody, Head, Inserted, Settled, Verdict};
 
 /// Conversations of which entries are moved at a time.
 const MOVES_AT_ONCE: usize = 32;
-/// Entries that a wary writer begins with; then twice as many, and so on.
-const SCOUTS: usize = 64;
 
 /// What is left to do about an entry that does not simply stand where it was appended.
 #[derive(Debug, Clone, Copy)]
@@ -38,7 +36,7 @@ pub(super) struct Batch<'a> {
     /// Where entries were delivered that have a new position now.
     moved_from: BTreeMap<usize, Position>,
     verdicts: &'a mut [Verdict],
-    learnt: &'a mut Learnt,
+    pace: &'a mut Pace,
 }
 
 impl<'a> Batch<'a> {
@@ -46,14 +44,14 @@ impl<'a> Batch<'a> {
         node: &'a Arc<Node>,
         deliveries: &[Delivery],
         verdicts: &'a mut [Verdict],
-        learnt: &'a mut Learnt,
+        pace: &'a mut Pace,
     ) -> Self {
         Self {
             node,
             entries: deliveries.iter().map(|it| it.entry.clone()).collect(),
             moved_from: BTreeMap::new(),
             verdicts,
-            learnt,
+            pace,
         }
     }
 
@@ -89,82 +87,67 @@ impl<'a> Batch<'a> {
                 Err(error) => self.judge(at, Err(error)),
             }
         }
+        self.renew(&mut insert).await;
         let mut taken = true;
         // What was stored and settled stays so, whatever becomes of the rest.
-        let mut most = if std::mem::take(&mut self.learnt.wary) {
-            SCOUTS
-        } else {
-            usize::MAX
-        };
-        let mut rest = &insert[..];
-        while !rest.is_empty() {
-            let count = rest.len().min(self.learnt.pace.now).min(most);
-            most = most.saturating_mul(2);
-            let (some, later) = rest.split_at(count);
-            rest = later;
-            let some = self.renew(some).await;
-            taken = some.is_empty() || self.store(&some, &mut left).await;
+        for some in insert.chunks(self.pace.now) {
+            taken = self.store(some, &mut left).await;
             if !taken {
                 break;
             }
         }
         if taken {
-            self.learnt.pace.faster();
+            self.pace.faster();
         } else {
-            self.learnt.pace.slower();
+            self.pace.slower();
         }
         self.deal_with(left).await;
     }
 
-    /// Gives those of ended incarnations new positions, unless the cache remembers them. Returns what is
-    /// to be stored.
-    async fn renew(&mut self, some: &[usize]) -> Vec<usize> {
-        let is_over = |at: &usize| {
-            let entry = &self.entries[*at];
-            self.learnt.ended.holds(entry) && !matches!(entry.body, Body::Members { .. })
-        };
-        let (ended, mut insert): (Vec<_>, Vec<_>) = some.iter().copied().partition(is_over);
-        if ended.is_empty() {
-            return insert;
+    /// Gives those that the cache has lost new positions, and leaves in `insert` what is to be stored.
+    ///
+    /// Found out after they were stored they would have to be moved in the store, at several round
+    /// trips each; behind a cache that lost its memory thousands of them wait. Changes of members take
+    /// that way: the store has them already, at their first position.
+    async fn renew(&mut self, insert: &mut Vec<usize>) {
+        if insert.is_empty() {
+            return;
         }
-        let entries = ended.iter().map(|at| self.entry(*at)).collect();
-        let settled = match self
-            .node
-            .bounded(self.node.ports.cache.settle(entries))
-            .await
-        {
-            Ok(settled) => settled,
+        let entries = insert.iter().map(|at| self.entry(*at)).collect();
+        let lost = self.node.ports.cache.lost(entries);
+        let lost = match self.node.bounded(lost).await {
+            Ok(lost) => lost,
             Err(error) => {
-                for at in ended {
+                tracing::debug!(%error, "not stored, since they might be lost");
+                for at in insert.drain(..) {
                     self.judge(at, Err(error.clone()));
                 }
-                return insert;
+                return;
             }
         };
-        let mut lost = Vec::new();
-        for (at, settled) in ended.into_iter().zip(settled) {
-            match settled {
-                Settled::Lost => lost.push((at, ())),
-                Settled::Cleared | Settled::Known => insert.push(at),
-            }
-        }
+        let is_change = |at: &usize| matches!(self.entries[*at].body, Body::Members { .. });
+        let lost = insert.iter().copied().zip(lost);
+        let lost = lost.filter(|(at, lost)| *lost && !is_change(at));
+        let lost: Vec<_> = lost.map(|(at, _)| (at, ())).collect();
         let node = self.node;
         let renewed = self.in_order(lost, |entry, ()| async move {
-            node.bounded(node.new_position(&entry)).await
+            node.bounded(node.reposition(&entry)).await
         });
+        let mut failed = BTreeSet::new();
         for (at, renewed) in renewed.await {
             match renewed {
-                Ok(renewed) => {
+                Ok(Some(renewed)) => {
                     self.moved_from.insert(at, self.entries[at].position);
                     self.entries[at] = renewed;
-                    insert.push(at);
                 }
-                // The cache may remember that it was moved, and not where: the store knows.
-                Err(_) => insert.push(at),
+                Ok(None) => {}
+                Err(error) => {
+                    failed.insert(at);
+                    self.judge(at, Err(error));
+                }
             }
         }
-        insert.sort_unstable();
-        insert
+        insert.retain(|at| !failed.contains(at));
     }
 
     /// Stores entries and takes them out of the outbox. Returns whether they were taken in time.
@@ -291,11 +274,7 @@ impl<'a> Batch<'a> {
         for (at, settled) in at.into_iter().zip(settled) {
             match settled {
                 Settled::Cleared | Settled::Known => self.judge(at, Ok(())),
-                Settled::Lost => {
-                    self.learnt.ended.note(&self.entries[at]);
-                    self.learnt.wary = true;
-                    left.push((at, Left::Forgotten));
-                }
+                Settled::Lost => left.push((at, Left::Forgotten)),
             }
         }
         true

@@ -15,7 +15,6 @@
 mod batch;
 mod changes;
 mod chat;
-mod ended;
 mod handover;
 mod hub;
 mod list;

@@ -84,6 +84,13 @@ impl Node {
 
     /// A position at the log's end: a new one, or the one that an earlier attempt got.
     pub(crate) async fn new_position(&self, entry: &Entry) -> Result<Arc<Entry>> {
+        let renewed = self.reposition(entry).await?;
+        renewed.ok_or_else(|| Error::unavailable("the entry is on its way to another position"))
+    }
+
+    /// As [`new_position`](Self::new_position); `None` where the cache remembers only that there was an
+    /// earlier attempt: the store knows what became of it.
+    pub(crate) async fn reposition(&self, entry: &Entry) -> Result<Option<Arc<Entry>>> {
         let append = Append {
             conversation: entry.conversation,
             id: entry.id,
@@ -94,7 +101,7 @@ impl Node {
         };
         for _ in 0..MAX_ATTEMPTS {
             match self.ports.cache.append(append.clone()).await? {
-                Appended::New(moved) => return Ok(moved),
+                Appended::New(moved) => return Ok(Some(moved)),
                 Appended::Repeat { position, .. } if position < entry.position => {
                     // A promoted copy knows only where the entry was before.
                     self.ports
@@ -107,16 +114,14 @@ impl Node {
                         None => self.ports.cache.find(entry.conversation, entry.id).await?,
                         pending => pending,
                     };
-                    if let Some(moved) = found {
-                        return Ok(moved);
+                    if found.is_some() {
+                        return Ok(found);
                     }
                 }
                 Appended::StaleEpoch => {}
             }
         }
-        Err(Error::unavailable(
-            "the entry is on its way to another position",
-        ))
+        Ok(None)
     }
 
     async fn settle_moved(self: &Arc<Self>, entry: &Arc<Entry>) -> Result<()> {

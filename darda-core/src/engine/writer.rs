@@ -6,7 +6,6 @@ use std::time::Duration;
 use futures::StreamExt;
 
 use super::batch::Batch;
-use super::ended::Ended;
 use super::node::{Backoff, Node};
 use crate::ports::{Delivery, Verdict};
 
@@ -19,11 +18,7 @@ const AGAIN_PAUSE: Duration = Duration::from_millis(200);
 
 pub(crate) async fn run(node: Arc<Node>) {
     let mut backoff = Backoff::new();
-    let mut learnt = Learnt {
-        pace: Pace::new(node.options.writer_batch),
-        ended: Ended::new(),
-        wary: true,
-    };
+    let mut pace = Pace::new(node.options.writer_batch);
     loop {
         match node
             .bounded(node.ports.broker.consume(node.options.writer_batch))
@@ -38,7 +33,7 @@ pub(crate) async fn run(node: Arc<Node>) {
                 match batch {
                     Some(Ok(deliveries)) => {
                         backoff.reset();
-                        if !write(&node, deliveries, &mut learnt).await {
+                        if !write(&node, deliveries, &mut pace).await {
                             break;
                         }
                     }
@@ -51,7 +46,6 @@ pub(crate) async fn run(node: Arc<Node>) {
             },
             Err(error) => tracing::warn!(%error, "nothing to write from"),
         }
-        learnt.wary = true;
         if !node.pause(backoff.next()).await {
             return;
         }
@@ -60,12 +54,12 @@ pub(crate) async fn run(node: Arc<Node>) {
 
 /// Writes a batch and settles it. Returns whether the broker took the verdicts; if not, a new stream
 /// brings the deliveries again.
-async fn write(node: &Arc<Node>, deliveries: Vec<Delivery>, learnt: &mut Learnt) -> bool {
+async fn write(node: &Arc<Node>, deliveries: Vec<Delivery>, pace: &mut Pace) -> bool {
     node.instruments
         .writer_batch
         .record(deliveries.len() as f64);
     let mut verdicts = vec![Verdict::Again; deliveries.len()];
-    Batch::new(node, &deliveries, &mut verdicts, learnt)
+    Batch::new(node, &deliveries, &mut verdicts, pace)
         .process()
         .await;
     let again = verdicts
@@ -97,16 +91,6 @@ async fn write(node: &Arc<Node>, deliveries: Vec<Delivery>, learnt: &mut Learnt)
         }
     }
     false
-}
-
-/// What a writer learnt from the batches before.
-#[derive(Debug)]
-pub(super) struct Learnt {
-    pub(super) pace: Pace,
-    pub(super) ended: Ended,
-    /// The cache may have lost its memory: a batch begins with a few entries, by which it is found out
-    /// for the others.
-    pub(super) wary: bool,
 }
 
 /// How many entries the store is given at once. Fewer after it did not take them in time: a batch that

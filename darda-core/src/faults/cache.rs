@@ -68,6 +68,10 @@ impl Cache for FaultyCache {
         self.around(self.inner.heads(conversations)).await
     }
 
+    async fn lost(&self, entries: Vec<Arc<Entry>>) -> Result<Vec<bool>> {
+        self.around(self.inner.lost(entries)).await
+    }
+
     async fn settle(&self, entries: Vec<Arc<Entry>>) -> Result<Vec<Settled>> {
         let settle = |entries| self.inner.settle(entries);
         self.faults.around_batch(Port::Cache, entries, settle).await

@@ -184,6 +184,11 @@ impl Cache for MemoryCache {
         Ok(conversations.into_iter().map(head).collect())
     }
 
+    async fn lost(&self, entries: Vec<Arc<Entry>>) -> Result<Vec<bool>> {
+        let lost = |entry: &Arc<Entry>| self.shard(entry.conversation).lock().lost(entry);
+        Ok(entries.iter().map(lost).collect())
+    }
+
     async fn settle(&self, entries: Vec<Arc<Entry>>) -> Result<Vec<Settled>> {
         let settle = |entry: &Arc<Entry>| self.shard(entry.conversation).lock().settle(entry);
         Ok(entries.iter().map(settle).collect())

@@ -229,6 +229,10 @@ impl Shard {
         there
     }
 
+    pub(super) fn lost(&mut self, entry: &Entry) -> bool {
+        self.incarnation != entry.incarnation && self.settle(entry) == Settled::Lost
+    }
+
     pub(super) fn settle(&mut self, entry: &Entry) -> Settled {
         if self.clear(entry.conversation, entry.id, entry.position) {
             if self.incarnation == entry.incarnation {

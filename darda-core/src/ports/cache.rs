@@ -161,6 +161,11 @@ pub trait Cache: Debug + Send + Sync + 'static {
     /// The heads of logs, in the order asked; `None` where the cache knows none.
     async fn heads(&self, conversations: Vec<ConversationId>) -> Result<Vec<Option<Head>>>;
 
+    /// Which of these entries, that wait to be stored, are [`Settled::Lost`]: a writer that knows it
+    /// stores them where they will stand. Those are [withdrawn](Self::withdraw); of the others nothing
+    /// changes.
+    async fn lost(&self, entries: Vec<Arc<Entry>>) -> Result<Vec<bool>>;
+
     /// Takes stored entries out of the outbox, and says for each what it found.
     async fn settle(&self, entries: Vec<Arc<Entry>>) -> Result<Vec<Settled>>;
 

@@ -85,6 +85,12 @@ impl Cache for ResilientCache {
             .await
     }
 
+    async fn lost(&self, entries: Vec<Arc<Entry>>) -> Result<Vec<bool>> {
+        self.policy
+            .repeat(|| self.inner.lost(entries.clone()))
+            .await
+    }
+
     async fn settle(&self, entries: Vec<Arc<Entry>>) -> Result<Vec<Settled>> {
         self.policy
             .repeat(|| self.inner.settle(entries.clone()))

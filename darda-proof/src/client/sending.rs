@@ -141,7 +141,7 @@ impl State {
     fn acknowledged(&mut self, sending: Sending, ack: &Acked) {
         let conversation = sending.conversation;
         let left = matches!(sending.change, Some(MemberChange::Leave));
-        self.probes.acked(conversation, ack.entry);
+        self.probes.acked(conversation, ack.entry, ack.position);
         if sending.cmd == "send" {
             if self.own.len() >= MOST_OWN {
                 let at = self.rng.usize(..MOST_OWN);

@@ -141,6 +141,7 @@ fn tell_routing(wishes: &Wishes) -> Result<String, Failed> {
     const OPS: [Op; 14] = [
         Op::APPEND,
         Op::CHANGES,
+        Op::LOST,
         Op::SETTLE,
         Op::ENQUEUE,
         Op::SETTLE_DELIVERIES,

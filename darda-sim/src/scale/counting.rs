@@ -151,6 +151,11 @@ impl<P: Cache> Cache for Counting<P> {
         self.inner.heads(conversations).await
     }
 
+    async fn lost(&self, entries: Vec<Arc<Entry>>) -> Result<Vec<bool>> {
+        self.counts.note(Op::LOST, entries.len());
+        self.inner.lost(entries).await
+    }
+
     async fn settle(&self, entries: Vec<Arc<Entry>>) -> Result<Vec<Settled>> {
         self.counts.note(Op::SETTLE, entries.len());
         self.inner.settle(entries).await

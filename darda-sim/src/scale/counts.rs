@@ -41,6 +41,8 @@ impl Op {
     pub const CHANGES: Self = Self("cache.changes");
     /// Questions for heads; items: conversations.
     pub const HEADS: Self = Self("cache.heads");
+    /// Questions for what was lost before it was stored; items: entries.
+    pub const LOST: Self = Self("cache.lost");
     /// Stored entries taken out of the outbox; items: entries.
     pub const SETTLE: Self = Self("cache.settle");
     /// Entries taken back.
