@@ -138,7 +138,7 @@ fn tell_routing(wishes: &Wishes) -> Result<String, Failed> {
         "of ten",
         "of a hundred",
     ]);
-    const OPS: [Op; 14] = [
+    const OPS: [Op; 15] = [
         Op::APPEND,
         Op::CHANGES,
         Op::LOST,
