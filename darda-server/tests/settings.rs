@@ -83,6 +83,7 @@ fn a_wrong_value_is_an_error_that_names_the_setting_and_the_value() {
         ("DARDA_RETRY_PERCENT", "-1"),
         ("DARDA_BREAKER_FAILURES", "0"),
         ("DARDA_BREAKER_OPEN_MS", "0"),
+        ("DARDA_STORE_CALLS", "0"),
         ("DARDA_LOG", "a=b=c"),
         ("DARDA_LOG_FORMAT", "xml"),
     ] {

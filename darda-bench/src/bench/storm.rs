@@ -149,7 +149,6 @@ impl Crowd {
             retries: 0,
         };
         let start = Instant::now();
-        let deadline = start + PATIENCE;
         let mut last = 0;
         for user in 0..users {
             last = self.client.connect(&darda::path(&name(user)))?;
@@ -161,10 +160,14 @@ impl Crowd {
                 self.advance(&mut arrivals, &commands, Some(Duration::ZERO))?;
             }
         }
+        let (mut complete, mut progress) = (0, Instant::now());
         while arrivals.complete < users {
-            if Instant::now() > deadline {
+            if arrivals.complete > complete {
+                (complete, progress) = (arrivals.complete, Instant::now());
+            }
+            if progress.elapsed() > PATIENCE {
                 let missing = users - arrivals.complete;
-                return Err(format!("{missing} sessions did not get theirs in time: lost").into());
+                return Err(format!("{missing} sessions did not get theirs: lost").into());
             }
             self.advance(&mut arrivals, &commands, Some(Duration::from_millis(100)))?;
         }

@@ -16,6 +16,10 @@ use lapin::options::{
 };
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{BasicProperties, Channel};
+use mongodb::bson::spec::BinarySubtype;
+use mongodb::bson::{Binary, Document, doc};
+use mongodb::options::IndexOptions;
+use mongodb::{Collection, IndexModel};
 use redis::Script;
 use redis::aio::MultiplexedConnection;
 use tokio::sync::mpsc;
@@ -49,6 +53,8 @@ pub(crate) enum Draining {
     No,
     /// A consumer acknowledges them in batches and takes them out of the outbox. It stores nothing.
     Yes,
+    /// It stores them before that: under their position, with a unique index of ids.
+    Stored,
 }
 
 /// Confirmed messages a second.
@@ -90,12 +96,14 @@ async fn run(back_ends: &BackEnds, name: &str, load: Load, draining: Draining) -
     let appending = append(redis.clone(), name.to_owned(), load, slots, appended);
     let publishing = publish_all(channel, queue.clone(), publish, freed, confirmed.clone());
     let drain = async {
-        if draining == Draining::Yes {
-            let rabbit = connect::rabbit(&back_ends.amqp).await?;
-            drain(rabbit.create_channel().await?, queue, redis, name).await
-        } else {
-            std::future::pending().await
-        }
+        let entries = match draining {
+            Draining::No => return std::future::pending().await,
+            Draining::Yes => None,
+            Draining::Stored => Some(entries(back_ends, name).await?),
+        };
+        let rabbit = connect::rabbit(&back_ends.amqp).await?;
+        let channel = rabbit.create_channel().await?;
+        drain(channel, queue, redis, name, entries).await
     };
     // None of the three ends but by an error.
     tokio::select! {
@@ -209,6 +217,7 @@ async fn drain(
     queue: String,
     mut redis: MultiplexedConnection,
     name: &str,
+    entries: Option<Collection<Document>>,
 ) -> Result<()> {
     channel
         .basic_qos(PREFETCH, BasicQosOptions::default())
@@ -224,6 +233,7 @@ async fn drain(
     while let Some(first) = deliveries.next().await {
         let mut last = first?;
         let mut pipe = redis::pipe();
+        let mut stored = Vec::new();
         let mut taken = 0;
         loop {
             let id = last
@@ -235,6 +245,9 @@ async fn drain(
             let (slot, position) = id.split_once('/').ok_or("not a message of ours")?;
             let key = key(name, "outbox", slot.parse()?);
             pipe.hdel(key, position).ignore();
+            if entries.is_some() {
+                stored.push(document(slot.parse()?, position.parse()?, &last.data));
+            }
             taken += 1;
             if taken == BATCH {
                 break;
@@ -244,10 +257,39 @@ async fn drain(
                 _ => break,
             }
         }
+        if let Some(entries) = &entries {
+            entries.insert_many(stored).ordered(false).await?;
+        }
         let () = pipe.query_async(&mut redis).await?;
         last.ack(BasicAckOptions { multiple: true }).await?;
     }
     Ok(())
+}
+
+/// Where entries are stored.
+async fn entries(back_ends: &BackEnds, name: &str) -> Result<Collection<Document>> {
+    let client = mongodb::Client::with_uri_str(&back_ends.mongo).await?;
+    let entries = client.database(name).collection("entries");
+    let unique = IndexOptions::builder().unique(true).build();
+    let ids = IndexModel::builder().keys(doc! { "c": 1, "i": 1 });
+    entries.create_index(ids.options(unique).build()).await?;
+    Ok(entries)
+}
+
+fn document(slot: u64, position: u64, entry: &[u8]) -> Document {
+    let bytes = |bytes: &[u8]| Binary {
+        subtype: BinarySubtype::Generic,
+        bytes: bytes.to_vec(),
+    };
+    // Long as ours: a conversation and an id of 16 bytes, a position of 8.
+    let conversation = u128::from(slot).to_be_bytes();
+    let id = (u128::from(slot) << 64 | u128::from(position)).to_be_bytes();
+    doc! {
+        "_id": bytes(&[&conversation[..], &position.to_be_bytes()].concat()),
+        "c": bytes(&conversation),
+        "i": bytes(&id),
+        "e": bytes(entry),
+    }
 }
 
 fn key(name: &str, key: &str, conversation: usize) -> String {

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use super::{BackEnds, Namespace};
+use super::{BackEnds, Namespace, Outbox};
 use crate::Result;
 use crate::client::PATIENCE;
 use crate::process::Server;
@@ -16,6 +16,7 @@ pub(crate) struct System {
     // The nodes end before what they keep is cleaned up.
     pub(crate) gateways: Vec<Server>,
     pub(crate) writer: Server,
+    outbox: Outbox,
     namespace: Namespace,
 }
 
@@ -51,6 +52,7 @@ impl System {
             gateways: (0..gateways)
                 .map(|_| node("gateway"))
                 .collect::<Result<_>>()?,
+            outbox: Outbox::of(back_ends, namespace.name())?,
             namespace,
         })
     }
@@ -72,25 +74,20 @@ impl System {
         self.nodes().map(Server::cpu).sum()
     }
 
-    /// A metric's sum over all nodes.
-    pub(crate) fn metric(&self, name: &str) -> Result<f64> {
-        self.nodes().map(|node| node.metric(name)).sum()
-    }
-
-    /// Entries that were acknowledged and are not in the store.
-    pub(crate) fn unwritten(&self) -> Result<f64> {
-        let written = self.metric("darda_written_total")?;
-        Ok(self.metric("darda_acks_total")? - written)
+    /// Entries that have a position and are not known to be in the store: all that are acknowledged
+    /// and not stored are among them.
+    pub(crate) fn unwritten(&self) -> Result<u64> {
+        self.outbox.len()
     }
 
     /// Waits until all that was acknowledged is in the store. Returns how long that took.
     pub(crate) fn await_written(&self) -> Result<Duration> {
         let start = Instant::now();
-        let mut least = f64::INFINITY;
+        let mut least = u64::MAX;
         let mut progress = start;
         loop {
             let left = self.unwritten()?;
-            if left <= 0.0 {
+            if left == 0 {
                 return Ok(start.elapsed());
             }
             if left < least {

@@ -13,7 +13,11 @@ use super::registered::SessionCore;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::limits::MAX_CONVERSATIONS_PER_USER;
 use crate::model::{ConversationId, ConversationKind, Entry, EntryId, Epoch, Members, UserId};
+use crate::ports::Membership;
 
+/// Direct conversations of a list whose members are remembered: who comes back reads a few of them at
+/// once, and nothing has to be loaded for it.
+const DIRECT_REMEMBERED: usize = 64;
 /// How long it is remembered whether one user blocks another, if no node says otherwise.
 const BLOCKS_TTL: Duration = Duration::from_secs(10);
 
@@ -73,6 +77,18 @@ impl Node {
             .put(members.conversation, members.clone());
         if replaced.is_none_or(|before| before.epoch != members.epoch) {
             self.routes.forget(members.conversation);
+        }
+    }
+
+    /// Remembers what a user's list says of direct conversations, whose members never change.
+    pub(crate) fn remember_direct(&self, user: &UserId, memberships: &[Membership]) {
+        let direct = memberships.iter().filter_map(|membership| {
+            let members = Members::direct(user, membership.peer.as_ref()?);
+            (members.conversation == membership.conversation).then_some(members)
+        });
+        let mut remembered = self.members.lock();
+        for members in direct.take(DIRECT_REMEMBERED) {
+            remembered.get_or_insert(members.conversation, || Arc::new(members));
         }
     }
 

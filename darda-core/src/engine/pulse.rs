@@ -138,6 +138,7 @@ async fn tell_heads(node: &Arc<Node>, session: &Arc<SessionCore>) -> Result<()> 
 async fn tell_list(node: &Arc<Node>, session: &Arc<SessionCore>) -> Result<()> {
     let before = session.conversations();
     let memberships = node.ports.store.memberships(session.user.clone()).await?;
+    node.remember_direct(&session.user, &memberships);
     let current: BTreeSet<_> = memberships
         .iter()
         .map(|membership| membership.conversation)

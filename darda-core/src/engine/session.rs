@@ -78,6 +78,7 @@ impl Session {
             .await
         {
             Ok(memberships) => {
+                node.remember_direct(&core.user, &memberships);
                 for membership in memberships {
                     let from = membership.member.visible_from;
                     node.subscribe(core, membership.conversation, from, membership.epoch);

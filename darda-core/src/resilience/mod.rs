@@ -14,6 +14,7 @@
 //! ```
 //!
 //! # What becomes of a call
+//! A call of the store waits until less than [`store_calls`](Resilience::store_calls) are under way.
 //! 1. An open **breaker** refuses it at once: [`Unavailable`](crate::ErrorKind::Unavailable), with
 //!    what is left of the open time as `retry_after`.
 //! 2. It gets [`timeout`](Resilience::timeout). What has not answered by then is dropped and has

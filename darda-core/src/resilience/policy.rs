@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use backon::{BackoffBuilder, ExponentialBuilder};
 use metrics::{Counter, counter};
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::breaker::Breaker;
@@ -23,6 +24,8 @@ pub(super) struct Policy {
     waits: ExponentialBuilder,
     /// Gives each series of waits a seed of its own.
     series: AtomicU64,
+    /// Of those that may be under way at once.
+    turns: Option<Semaphore>,
     refusal: Arc<str>,
     silence: Arc<str>,
     counted: Counted,
@@ -61,6 +64,7 @@ impl Policy {
             budget: RetryBudget::new(settings.retry_ratio, settings.retries_per_second),
             waits,
             series: AtomicU64::new(seed),
+            turns: None,
             refusal: format!("the {port} does not answer at the moment").into(),
             silence: format!("the {port} did not answer in time").into(),
             counted: Counted {
@@ -73,6 +77,12 @@ impl Policy {
             },
             settings: settings.clone(),
         }
+    }
+
+    /// The same with so many attempts at once.
+    pub(super) fn with_turns(mut self, at_once: usize) -> Self {
+        self.turns = Some(Semaphore::new(at_once.clamp(1, Semaphore::MAX_PERMITS)));
+        self
     }
 
     pub(super) fn breaker(&self) -> &Breaker {
@@ -126,6 +136,10 @@ impl Policy {
         &self,
         call: impl Future<Output = Result<T>>,
     ) -> Result<Result<T>, Failure> {
+        let _turn = match &self.turns {
+            Some(turns) => turns.acquire().await.ok(),
+            None => None,
+        };
         let permit = self.breaker.admit().map_err(|after| {
             self.counted.rejected.increment(1);
             let error = Error::new(ErrorKind::Unavailable, self.refusal.clone());

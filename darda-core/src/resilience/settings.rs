@@ -41,6 +41,12 @@ pub struct Resilience {
     /// Calls that are let through as probes. When all of them were answered the breaker closes; one
     /// that fails opens it again. At least 1. Default: 3: one answer may be luck.
     pub probes: u32,
+    /// Calls of the store that a node has under way; at least 1. Further ones wait for their turn in
+    /// the order in which they came, and the time limits of a call begin with its turn: of thousands
+    /// of sessions that come back at once each is answered in its time, where otherwise all would be
+    /// under way, none answered within its `timeout`, and the breaker open. Default: 64, twice the
+    /// connections that `darda-store-mongo` opens.
+    pub store_calls: usize,
     /// What the jitter is drawn from. Default: drawn at random.
     pub jitter_seed: Option<u64>,
 }
@@ -59,6 +65,7 @@ impl Default for Resilience {
             breaker_patience: Duration::from_millis(500),
             open_for: Duration::from_secs(1),
             probes: 3,
+            store_calls: 64,
             jitter_seed: None,
         }
     }
@@ -123,6 +130,13 @@ impl Resilience {
     #[must_use]
     pub fn with_probes(mut self, probes: u32) -> Self {
         self.probes = probes;
+        self
+    }
+
+    /// Sets [`store_calls`](Self::store_calls).
+    #[must_use]
+    pub fn with_store_calls(mut self, at_once: usize) -> Self {
+        self.store_calls = at_once;
         self
     }
 

@@ -24,7 +24,7 @@ impl ResilientStore {
     /// Wraps a store.
     #[must_use]
     pub fn new(inner: Arc<dyn Store>, settings: &Resilience) -> Self {
-        let policy = Policy::new("store", settings);
+        let policy = Policy::new("store", settings).with_turns(settings.store_calls);
         Self { inner, policy }
     }
 

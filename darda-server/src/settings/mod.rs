@@ -105,6 +105,8 @@ settings! {
         "Calls in a row that a server must leave unanswered before it is left alone for a while.";
     BREAKER_OPEN_MS = "1000",
         "How long it is left alone before it is tried again, in milliseconds.";
+    STORE_CALLS = "64",
+        "Calls of the store under way at once; further ones wait for their turn.";
     ALLOWED_ORIGINS = "",
         "Origins, separated by commas, whose pages may use the server besides its own.";
     RATE_LIMITS = "on",
@@ -257,7 +259,8 @@ fn resilience(
         .with_attempts(count(CALL_ATTEMPTS, 1, 100)? as u32)
         .with_retry_budget(percent as f64 / 100.0, per_second)
         .with_breaker(count(BREAKER_FAILURES, 1, 1_000_000)? as u32, patience)
-        .with_open_for(time(BREAKER_OPEN_MS)?))
+        .with_open_for(time(BREAKER_OPEN_MS)?)
+        .with_store_calls(count(STORE_CALLS, 1, 100_000)?))
 }
 
 /// Where a server with this process's environment listens.

@@ -95,7 +95,7 @@ struct Second {
     tally: Tally,
     written: f64,
     queued: u64,
-    unwritten: f64,
+    unwritten: u64,
     gateways: u64,
     writer: u64,
     redis: u64,
@@ -128,12 +128,6 @@ impl Curve {
             if phase != Phase::Stopped {
                 self.written = self.system.writer.metric("darda_written_total")?;
             }
-            let acks: f64 = self
-                .system
-                .gateways
-                .iter()
-                .map(|gateway| gateway.metric("darda_acks_total"))
-                .sum::<Result<f64>>()?;
             let gateways = self.system.gateways.iter().map(|gateway| gateway.memory());
             self.seconds.push(Second {
                 phase,
@@ -146,7 +140,7 @@ impl Curve {
                 },
                 written: self.written - written,
                 queued: self.probe.queued()?,
-                unwritten: acks - self.written,
+                unwritten: self.system.unwritten()?,
                 gateways: gateways.sum::<Result<u64>>()?,
                 writer: self.system.writer.memory()?,
                 redis: self.probe.redis_memory()?,
@@ -166,7 +160,7 @@ impl Curve {
             "busy/s",
             "other refusals/s",
             "stored/s",
-            "acked, not stored",
+            "not known to be stored",
             "in RabbitMQ",
             "gateways MiB",
             "writer MiB",
@@ -190,7 +184,7 @@ impl Curve {
                 rate(second.tally.busy),
                 rate(second.tally.otherwise),
                 format!("{:.0}", second.written / second.length),
-                format!("{:.0}", second.unwritten),
+                second.unwritten.to_string(),
                 second.queued.to_string(),
                 mebibytes(second.gateways),
                 mebibytes(second.writer),

@@ -24,14 +24,21 @@ pub(crate) fn run(size: &Size) -> Result<()> {
         text: size.text,
         time: size.time,
     };
-    let [mut undrained, mut drained, mut ours, mut cpu, mut behind] =
-        [const { Vec::new() }; 5].map(Rounds::from_iter);
+    let [
+        mut undrained,
+        mut drained,
+        mut stored,
+        mut ours,
+        mut cpu,
+        mut behind,
+    ] = [const { Vec::new() }; 6].map(Rounds::from_iter);
     for _ in 0..size.rounds {
         if size.kinds.contains(&Kind::Bare) {
             let runtime = real::runtime()?;
             let sends = |draining| runtime.block_on(real::sends(&back_ends, load, draining));
             undrained.push(sends(Draining::No)? / 1e3);
             drained.push(sends(Draining::Yes)? / 1e3);
+            stored.push(sends(Draining::Stored)? / 1e3);
         }
         if size.kinds.contains(&Kind::Darda) {
             let (busy, rest) = through_darda(&back_ends, size)?;
@@ -65,6 +72,11 @@ pub(crate) fn run(size: &Size) -> Result<()> {
         drained.show(2),
         ratio.show(2),
         judged,
+    ]);
+    table.row([
+        "bare: append, publish, consume and store".into(),
+        stored.show(2),
+        ours.over(&stored).show(2),
     ]);
     table.row([
         "darda".into(),

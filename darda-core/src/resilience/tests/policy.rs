@@ -2,7 +2,8 @@ use std::cell::RefCell;
 use std::future::{pending, ready};
 use std::time::Duration;
 
-use tokio::time::{Instant, advance};
+use futures::future::join_all;
+use tokio::time::{Instant, advance, sleep, timeout};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::resilience::Resilience;
@@ -200,4 +201,33 @@ async fn what_was_saved_for_repeats_wears_off_and_what_was_spent_comes_back() {
     (0..10_000).for_each(|_| budget.deposit());
     advance(Duration::from_secs(100)).await;
     assert_eq!(withdraw_all(), 100);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_calls_time_begins_with_its_turn() {
+    let policy = policy(Resilience::default()).with_turns(2);
+    let start = Instant::now();
+    let call = || {
+        policy.repeat(async || {
+            sleep(1500 * MS).await;
+            Ok(start.elapsed())
+        })
+    };
+    let answers = join_all((0..6).map(|_| call())).await;
+    let turns: Vec<_> = answers
+        .into_iter()
+        .map(|answer| answer.unwrap().as_millis() / 1500)
+        .collect();
+    assert_eq!(turns, [1, 1, 2, 2, 3, 3]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_gives_up_leaves_its_turn_to_the_next() {
+    let policy = policy(Resilience::default()).with_turns(1);
+    let hung = timeout(500 * MS, policy.once(pending::<Result<()>>()));
+    let next = policy.once(async { Ok(Instant::now()) });
+    let start = Instant::now();
+    let (hung, next) = futures::join!(hung, next);
+    assert!(hung.is_err());
+    assert_eq!((next.unwrap() - start).as_millis(), 500);
 }
