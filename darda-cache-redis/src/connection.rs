@@ -23,7 +23,8 @@ use crate::server;
 /// Calls in a row without an answer after which a connection is given up.
 const SILENT_CALLS: u32 = 3;
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
-const LONGEST_PAUSE: Duration = Duration::from_secs(3);
+/// Jitter adds up to as much again. What a recovery goes unnoticed costs more than an attempt a second.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// How long a cluster's link stays in use at least, though calls on it fail: one server that is away
 /// must not keep the others busy with connections.
 const CLUSTER_PAUSE: Duration = Duration::from_secs(5);

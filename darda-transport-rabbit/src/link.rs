@@ -14,7 +14,8 @@ use crate::connection::{Connection, Dialer};
 use crate::error::{from_driver, unavailable};
 
 const FIRST_WAIT: Duration = Duration::from_millis(50);
-const LONGEST_WAIT: Duration = Duration::from_secs(2);
+/// Jitter adds up to as much again. What a recovery goes unnoticed costs more than an attempt a second.
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
 /// A connection with its channels. What must last and what may be lost do not wait for each other.
 #[derive(Debug, Clone)]

@@ -225,8 +225,7 @@ fn drawn_name() -> NodeId {
     ))
 }
 
-/// Waiting times between attempts: doubled each time up to a limit, and shifted by the number of
-/// attempts so far, so that nodes that failed together do not come back together for ever.
+/// Waiting times between attempts: doubled each time up to a limit.
 #[derive(Debug)]
 pub(crate) struct Backoff {
     next: Duration,
@@ -234,7 +233,7 @@ pub(crate) struct Backoff {
 
 impl Backoff {
     const FIRST: Duration = Duration::from_millis(50);
-    const LONGEST: Duration = Duration::from_secs(3);
+    const LONGEST: Duration = Duration::from_secs(1);
 
     pub(crate) fn new() -> Self {
         Self { next: Self::FIRST }
