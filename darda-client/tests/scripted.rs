@@ -345,3 +345,37 @@ async fn a_silent_server_is_asked_and_given_up() {
         .unwrap();
     server.accept().await;
 }
+
+#[tokio::test]
+async fn where_a_withdrawn_entry_stands_is_asked_again_after_the_connection_was_lost() {
+    let server = Server::start().await;
+    let (client, mut updates) = start(&server, known(10).await).await;
+    let mut line = server.accept().await;
+    greet(&mut line).await;
+    let event = |mut entry: Value| {
+        entry["event"] = "entry".into();
+        entry
+    };
+    line.say(event(entry(20, 10))).await;
+    line.say(event(entry(30, 20))).await;
+    // Appended once more, since a part of the server had forgotten it, and taken back.
+    let mut again = entry(40, 30);
+    again["entry"] = "e20".into();
+    line.say(event(again)).await;
+    let withdrawn = json!({"event": "withdrawn", "conversation": "c", "entry": "e20",
+        "position": 40, "stands": 20});
+    line.say(withdrawn).await;
+    let asked = line.command("history").await;
+    assert_eq!((&asked["after"], &asked["limit"]), (&json!(19), &json!(1)));
+    drop(line);
+
+    let mut line = server.accept().await;
+    greet(&mut line).await;
+    let asked = line.command("history").await;
+    assert_eq!((&asked["after"], &asked["limit"]), (&json!(19), &json!(1)));
+    let page = json!({"entries": [entry(20, 10)], "more": true, "stale": false});
+    line.say(json!({"id": asked["id"], "ok": page})).await;
+    while next_entry(&mut updates).await != 40 {}
+    assert_eq!(next_entry(&mut updates).await, 20);
+    client.close().await;
+}

@@ -41,8 +41,8 @@ pub mod ports;
 pub mod resilience;
 
 pub use engine::{
-    Ack, Attached, CatchUp, Chat, ConversationSummary, Encoder, Mark, Options, Page, Pending,
-    PortHealth, Ports, Rate, Roles, SendRequest, Session, Unread,
+    Ack, Acknowledged, Attached, CatchUp, Chat, ConversationSummary, Encoder, Mark, Options, Page,
+    Pending, PortHealth, Ports, Rate, Roles, SendRequest, Session, Unread,
 };
 pub use error::{Error, ErrorKind, Result};
 

@@ -58,7 +58,7 @@ pub(super) enum Purpose {
     Attach(Reading),
     Page(Reading),
     /// One entry, at or below the cursor.
-    Place(ConversationId),
+    Place(ConversationId, Position),
     Reopen(ConversationId),
     Nothing,
 }
@@ -213,8 +213,8 @@ impl Driver {
                 parse(text).map(|attached| self.attached(reading, attached))
             }
             Purpose::Page(reading) => parse(text).map(|page| self.paged(reading, page)),
-            Purpose::Place(conversation) => {
-                parse(text).map(|page| self.placed(&conversation, page))
+            Purpose::Place(conversation, position) => {
+                parse(text).map(|page| self.placed(&conversation, position, page))
             }
             Purpose::Reopen(conversation) => {
                 self.reopened(&conversation);
@@ -246,8 +246,10 @@ impl Driver {
             Purpose::Attach(reading) | Purpose::Page(reading) => {
                 self.reading_failed(&reading, wait);
             }
-            // `withdrawn` took it out; history has it.
-            Purpose::Place(_) | Purpose::Nothing => {}
+            Purpose::Place(conversation, position) => {
+                self.place_refused(conversation, position, wait);
+            }
+            Purpose::Nothing => {}
             // The send is tried again, and then refused for good.
             Purpose::Reopen(conversation) => self.reopened(&conversation),
         }

@@ -1,5 +1,6 @@
 //! Fetches what is missing of a conversation: by attaching, and by paging through a gap.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -35,6 +36,9 @@ pub(super) struct Talk {
     failures: u32,
     /// The sync since which it is known.
     pub(super) since: u64,
+    /// Where entries stand that were announced elsewhere, at or below the cursor, until they are
+    /// fetched: on another connection if this one is lost.
+    pub(super) elsewhere: BTreeSet<Position>,
     /// One of its own, so that answers about a conversation that was left and joined again are told
     /// apart.
     life: u64,
@@ -55,6 +59,7 @@ impl Talk {
             wanted: None,
             failures: 0,
             since,
+            elsewhere: BTreeSet::new(),
             life,
         }
     }
@@ -400,7 +405,8 @@ impl Driver {
 
     /// The connection is gone: whatever is missing is found out by the next one.
     pub(super) fn stop_reading(&mut self) {
-        self.timers.clear(|due| matches!(due, Due::Attach(_)));
+        self.timers
+            .clear(|due| matches!(due, Due::Attach(_) | Due::Place(..)));
         self.fetches = 0;
         self.attaching.clear();
         self.resting.clear();
@@ -423,13 +429,59 @@ impl Driver {
         }
     }
 
-    /// One entry, which was announced to stand at or below the cursor.
-    pub(super) fn placed(&mut self, conversation: &ConversationId, page: Page) {
-        for entry in page.entries {
-            if let Some(talk) = self.talks.get_mut(conversation) {
+    /// Asks for an entry that stands elsewhere than it was announced, at or below the cursor.
+    pub(super) fn fetch_place(&mut self, conversation: &ConversationId, position: Position) {
+        let talk = self.talks.get(conversation);
+        if talk.is_none_or(|talk| !talk.elsewhere.contains(&position)) {
+            return;
+        }
+        let command = Command::History {
+            conversation: conversation.clone(),
+            before: None,
+            after: Some(Position(position.0.saturating_sub(1))),
+            limit: 1,
+        };
+        self.ask(command, Purpose::Place(conversation.clone(), position));
+    }
+
+    /// Asks again for what an earlier connection did not bring.
+    pub(super) fn fetch_places(&mut self) {
+        let mut places = Vec::new();
+        for (conversation, talk) in &self.talks {
+            let elsewhere = talk.elsewhere.iter();
+            places.extend(elsewhere.map(|position| (conversation.clone(), *position)));
+        }
+        for (conversation, position) in places {
+            self.fetch_place(&conversation, position);
+        }
+    }
+
+    pub(super) fn placed(&mut self, conversation: &ConversationId, position: Position, page: Page) {
+        if let Some(talk) = self.talks.get_mut(conversation) {
+            talk.elsewhere.remove(&position);
+            for entry in page.entries {
                 talk.log.receive(entry);
             }
         }
         self.give(conversation);
+    }
+
+    pub(super) fn place_refused(
+        &mut self,
+        conversation: ConversationId,
+        position: Position,
+        wait: Option<Duration>,
+    ) {
+        match wait {
+            Some(wait) => {
+                let at = self.after(wait);
+                self.timers.set(at, Due::Place(conversation, position));
+            }
+            None => {
+                if let Some(talk) = self.talks.get_mut(&conversation) {
+                    talk.elsewhere.remove(&position);
+                }
+            }
+        }
     }
 }

@@ -5,10 +5,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::Driver;
-use super::asking::Purpose;
-use crate::id::Position;
 use crate::updates::Update;
-use crate::wire::{Command, Event, Head};
+use crate::wire::{Event, Head};
 
 impl Driver {
     pub(super) fn event(&mut self, event: Event) {
@@ -25,13 +23,8 @@ impl Driver {
                 let elsewhere = talk.is_some_and(|it| it.log.withdraw(&entry, position, stands));
                 self.give(&conversation);
                 if let Some(stands) = stands.filter(|_| elsewhere) {
-                    let command = Command::History {
-                        conversation: conversation.clone(),
-                        before: None,
-                        after: Some(Position(stands.0.saturating_sub(1))),
-                        limit: 1,
-                    };
-                    self.ask(command, Purpose::Place(conversation));
+                    self.talk(&conversation).elsewhere.insert(stands);
+                    self.fetch_place(&conversation, stands);
                 }
             }
             Event::Receipts {

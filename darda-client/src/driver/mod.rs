@@ -225,6 +225,7 @@ impl Driver {
             Due::Send(conversation, client_id) => self.send_again(&conversation, &client_id),
             Due::Ask => {}
             Due::Attach(conversation) => self.attach_due(&conversation),
+            Due::Place(conversation, position) => self.fetch_place(&conversation, position),
             Due::List => self.list(),
             Due::KeepCursors => {
                 self.saving = false;

@@ -143,6 +143,7 @@ impl Driver {
             };
             self.ask(command, Purpose::Resume(self.sync.number, chunk.to_vec()));
         }
+        self.fetch_places();
         if cursors.is_empty() {
             self.sync.stage = Stage::Done;
             self.sync.failures = 0;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use tokio::time::Instant;
 
-use crate::id::{ClientId, ConversationId};
+use crate::id::{ClientId, ConversationId, Position};
 
 /// What is due.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +21,8 @@ pub(super) enum Due {
     Ask,
     /// A conversation may have to be attached.
     Attach(ConversationId),
+    /// An entry that stands elsewhere is asked for again.
+    Place(ConversationId, Position),
     /// The list of conversations is asked for again.
     List,
     /// What the app has handled is written down.

@@ -41,6 +41,6 @@ pub use chat::{Chat, Ports};
 pub use options::{Encoder, Options, Rate, Roles};
 pub use session::Session;
 pub use surface::{
-    Ack, Attached, CatchUp, ConversationSummary, Mark, Page, Pending, PortHealth, SendRequest,
-    Unread,
+    Ack, Acknowledged, Attached, CatchUp, ConversationSummary, Mark, Page, Pending, PortHealth,
+    SendRequest, Unread,
 };

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::task::{Context, Poll, Waker};
 
 use parking_lot::Mutex;
+use smallvec::SmallVec;
 
 use crate::model::{ConversationId, Position};
 use crate::ports::{Event, EventBody, LostRange};
@@ -20,7 +21,8 @@ pub(crate) struct EventQueue {
 
 #[derive(Debug, Default)]
 struct State {
-    events: Vec<Event>,
+    /// A few need no memory of their own.
+    events: SmallVec<[Event; 2]>,
     lost: Option<Lost>,
     waker: Option<Waker>,
     closed: bool,
@@ -115,11 +117,8 @@ impl EventQueue {
         if let Some(gap) = state.lost.take().and_then(Lost::into_event) {
             into.push(gap);
         }
-        if into.is_empty() {
-            std::mem::swap(into, &mut state.events);
-        } else {
-            into.append(&mut state.events);
-        }
+        // A new one: what has grown would stay with the session while it is idle.
+        into.extend(std::mem::take(&mut state.events));
         if !into.is_empty() {
             Poll::Ready(true)
         } else if state.closed {

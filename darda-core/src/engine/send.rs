@@ -45,18 +45,24 @@ impl Node {
         let (mut members, mut fresh) = self.copy_for(conversation, &session.user).await?;
         self.check_blocks(&members, &session.user).await?;
         self.check_body(&members, &session.user, &body).await?;
+        // A direct conversation has one epoch: its send is not attempted again.
+        let direct = members.kind == ConversationKind::Direct;
+        let mut body = Some(body);
         for _ in 0..MAX_ATTEMPTS {
+            let Some(said) = (if direct { body.take() } else { body.clone() }) else {
+                break;
+            };
             let admission = Admission::Checked {
                 epoch: members.epoch,
                 // A direct conversation's members never change: any copy is as good as a new one.
-                fresh: fresh || members.kind == ConversationKind::Direct,
+                fresh: fresh || direct,
             };
             let append = Append {
                 conversation,
                 id,
                 sender: session.user.clone(),
                 client_id: client_id.clone(),
-                body: body.clone(),
+                body: said,
                 admission,
             };
             match self.ports.cache.append(append).await? {
@@ -87,7 +93,9 @@ impl Node {
                 Appended::StaleEpoch => {
                     members = self.members_for(conversation, &session.user).await?;
                     fresh = true;
-                    self.check_body(&members, &session.user, &body).await?;
+                    if let Some(body) = &body {
+                        self.check_body(&members, &session.user, body).await?;
+                    }
                 }
             }
         }

@@ -1,9 +1,13 @@
 //! What a session is asked and what it answers.
 
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use pin_project_lite::pin_project;
 use tokio::sync::oneshot;
+use tokio::time::{Timeout, timeout};
 
 use crate::error::{Error, Result};
 use crate::model::{
@@ -79,15 +83,43 @@ impl Pending {
     /// # Errors
     /// `Unavailable` when the broker does not confirm in time, `Busy` when its queue is full: repeat
     /// the send with the same client id.
-    pub async fn ack(self) -> Result<Ack> {
-        if let Some(handover) = self.handover {
-            match tokio::time::timeout(self.timeout, handover).await {
+    pub fn ack(self) -> Acknowledged {
+        Acknowledged {
+            ack: self.ack,
+            handover: self
+                .handover
+                .map(|handover| timeout(self.timeout, handover)),
+        }
+    }
+}
+
+pin_project! {
+    /// What [`Pending::ack`] waits for.
+    #[derive(Debug)]
+    #[must_use = "futures do nothing unless polled"]
+    pub struct Acknowledged {
+        ack: Ack,
+        #[pin]
+        handover: Option<Timeout<oneshot::Receiver<Result<()>>>>,
+    }
+}
+
+impl Future for Acknowledged {
+    type Output = Result<Ack>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        if let Some(handover) = this.handover.as_pin_mut() {
+            match ready!(handover.poll(cx)) {
                 Ok(Ok(confirmed)) => confirmed?,
-                Ok(Err(_)) => return Err(Error::unavailable("the node stopped")),
-                Err(_) => return Err(Error::unavailable("the broker did not confirm in time")),
+                Ok(Err(_)) => return Poll::Ready(Err(Error::unavailable("the node stopped"))),
+                Err(_) => {
+                    let late = Error::unavailable("the broker did not confirm in time");
+                    return Poll::Ready(Err(late));
+                }
             }
         }
-        Ok(self.ack)
+        Poll::Ready(Ok(*this.ack))
     }
 }
 

@@ -15,7 +15,7 @@ use crate::wire::Failure;
 #[derive(Debug)]
 pub(crate) struct Call {
     under_way: UnderWay,
-    purpose: Purpose,
+    pub(super) purpose: Purpose,
 }
 
 /// What a reply is for.

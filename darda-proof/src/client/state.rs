@@ -10,7 +10,7 @@ use darda_sim::recorder::Recorder;
 use fastrand::Rng;
 use tokio::time::Instant;
 
-use super::calls::Call;
+use super::calls::{Call, Purpose};
 use super::copy::Copy;
 use super::sending::Sending;
 use crate::probes::Probes;
@@ -126,7 +126,12 @@ impl State {
 
     /// The connection is gone.
     pub(super) fn disconnected(&mut self) {
-        self.calls.clear();
+        for call in std::mem::take(&mut self.calls).into_values() {
+            // Where it stands will not be told again: the conversation is read anew.
+            if let Purpose::Moved(conversation) = call.purpose {
+                self.forget(conversation);
+            }
+        }
         self.out.clear();
         self.leave_at = None;
         for talk in self.talks.values_mut() {

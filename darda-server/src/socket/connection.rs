@@ -55,6 +55,7 @@ impl From<Close> for End {
 /// Buffers that all connections of a thread share: each needs them only while it is polled.
 struct Scratch {
     input: Box<[u8]>,
+    events: Vec<Event>,
     out: Vec<u8>,
 }
 
@@ -66,6 +67,7 @@ impl Scratch {
     fn take() -> Self {
         SCRATCH.take().unwrap_or_else(|| Self {
             input: vec![0; MAX_FRAME_BYTES + MAX_HEADER_BYTES + READ_CHUNK].into_boxed_slice(),
+            events: Vec::new(),
             out: Vec::new(),
         })
     }
@@ -84,7 +86,9 @@ pub(crate) struct Connection {
     /// What was read and not taken yet: the front of a frame, or frames that wait for room.
     kept: Vec<u8>,
     assembly: Assembly,
+    /// Given up when there was none for a heartbeat's time.
     work: Option<Box<Work>>,
+    /// Events that were taken and not written yet.
     backlog: std::vec::IntoIter<Event>,
     unsent: Vec<u8>,
     beat: Pin<Box<Sleep>>,
@@ -151,7 +155,7 @@ impl Connection {
             let mut idle = false;
             while !idle && scratch.out.len() < OUTPUT_HIGH_WATER {
                 let worked = self.poll_work(cx, &mut scratch.out)?;
-                let told = self.poll_events(cx, &mut scratch.out)?;
+                let told = self.poll_events(cx, scratch)?;
                 let read = self.poll_read(cx, scratch)?;
                 idle = !(worked || told || read);
             }
@@ -168,6 +172,7 @@ impl Connection {
             if !std::mem::take(&mut self.heard) {
                 return Err(Close::IDLE.into());
             }
+            self.work.take_if(|work| work.is_empty());
             frame::write_ping(&mut self.unsent);
             self.beat.as_mut().reset(Instant::now() + self.heartbeat);
         }
@@ -235,37 +240,33 @@ impl Connection {
                 return Err(Close::FLOODING.into());
             }
         }
-        if work.is_empty() {
-            self.work = None;
-        }
         Ok(worked)
     }
 
-    fn poll_events(&mut self, cx: &mut Context<'_>, out: &mut Vec<u8>) -> Result<bool, End> {
-        if self.backlog.len() == 0 {
-            // A new one each time: what is swapped in stays with the session while it is idle.
-            let mut events = Vec::new();
-            match self.session.poll_events(cx, &mut events) {
+    fn poll_events(&mut self, cx: &mut Context<'_>, scratch: &mut Scratch) -> Result<bool, End> {
+        let Scratch { events, out, .. } = scratch;
+        let mut taken = std::mem::take(&mut self.backlog);
+        if taken.len() == 0 {
+            match self.session.poll_events(cx, events) {
                 Poll::Pending => return Ok(false),
-                Poll::Ready(true) => self.backlog = events.into_iter(),
+                Poll::Ready(true) => {}
                 Poll::Ready(false) if self.chat.is_draining() => return Err(Close::RESTART.into()),
                 Poll::Ready(false) => return Err(Close::GOING_AWAY.into()),
             }
         }
+        let mut next = taken.by_ref().chain(events.drain(..));
         while out.len() < OUTPUT_HIGH_WATER
-            && let Some(event) = self.backlog.next()
+            && let Some(event) = next.next()
         {
             frame::write_text(out, event.encoded(wire::encode_event));
         }
-        if self.backlog.len() == 0 {
-            self.backlog = Vec::new().into_iter();
-        }
+        self.backlog = next.collect::<Vec<_>>().into_iter();
         Ok(true)
     }
 
     /// Takes what was kept, then reads once. Says whether a frame was taken.
     fn poll_read(&mut self, cx: &mut Context<'_>, scratch: &mut Scratch) -> Result<bool, End> {
-        let Scratch { input, out } = scratch;
+        let Scratch { input, out, .. } = scratch;
         let mut filled = self.kept.len();
         input[..filled].copy_from_slice(&self.kept);
         self.kept = Vec::new();

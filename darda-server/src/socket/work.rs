@@ -1,16 +1,17 @@
 //! The commands of a connection that are under way. Appends start one after another, in the order in
-//! which they came; their acknowledgements, and everything else, run side by side. Nothing is
-//! allocated while nothing is under way.
+//! which they came; their acknowledgements, and everything else, run side by side.
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use darda_core::{Ack, Pending, Result, SendRequest, Session};
+use darda_core::{Ack, Acknowledged, Pending, Result, SendRequest, Session};
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
+use pin_project_lite::pin_project;
 
 use super::dispatch;
 use crate::wire::{Command, Request};
@@ -29,12 +30,33 @@ pub(crate) enum Outcome {
     Replied { reply: Vec<u8>, limited: bool },
 }
 
+pin_project! {
+    #[project = RunningProjection]
+    enum Running {
+        Acknowledged { id: u64, #[pin] ack: Acknowledged },
+        Query { query: BoxFuture<'static, Outcome> },
+    }
+}
+
+impl Future for Running {
+    type Output = Outcome;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome> {
+        match self.project() {
+            RunningProjection::Acknowledged { id, ack } => {
+                ack.poll(cx).map(|ack| Outcome::Acked(*id, ack))
+            }
+            RunningProjection::Query { query } => query.poll_unpin(cx),
+        }
+    }
+}
+
 #[derive(Default)]
 pub(crate) struct Work {
     /// Appends that wait for the one before them.
     waiting: VecDeque<(u64, SendRequest)>,
     appending: Option<BoxFuture<'static, (u64, Result<Pending>)>>,
-    running: FuturesUnordered<BoxFuture<'static, Outcome>>,
+    running: FuturesUnordered<Running>,
     in_flight: usize,
     queries: usize,
 }
@@ -62,13 +84,21 @@ impl Work {
     pub(crate) fn start(&mut self, session: &Arc<Session>, request: Request) {
         self.in_flight += 1;
         match request.command {
+            Command::Append(send) if self.appending.is_none() && self.waiting.is_empty() => {
+                self.append(session, request.id, send);
+            }
             Command::Append(send) => self.waiting.push_back((request.id, send)),
             command => {
                 self.queries += 1;
-                self.running
-                    .push(dispatch::run(session.clone(), request.id, command).boxed());
+                let query = dispatch::run(session.clone(), request.id, command).boxed();
+                self.running.push(Running::Query { query });
             }
         }
+    }
+
+    fn append(&mut self, session: &Arc<Session>, id: u64, send: SendRequest) {
+        let session = session.clone();
+        self.appending = Some(async move { (id, session.append(send).await) }.boxed());
     }
 
     /// The next command that ended.
@@ -81,8 +111,7 @@ impl Work {
             if self.appending.is_none()
                 && let Some((id, send)) = self.waiting.pop_front()
             {
-                let session = session.clone();
-                self.appending = Some(async move { (id, session.append(send).await) }.boxed());
+                self.append(session, id, send);
             }
             let Some(appending) = &mut self.appending else {
                 break;
@@ -93,8 +122,8 @@ impl Work {
             self.appending = None;
             match appended {
                 Ok(pending) => {
-                    let acked = async move { Outcome::Acked(id, pending.ack().await) };
-                    self.running.push(acked.boxed());
+                    let ack = pending.ack();
+                    self.running.push(Running::Acknowledged { id, ack });
                 }
                 Err(error) => {
                     self.in_flight -= 1;

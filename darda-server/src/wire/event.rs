@@ -1,5 +1,7 @@
 //! Events and the hello, to JSON.
 
+use std::cell::RefCell;
+
 use bytes::Bytes;
 use darda_core::model::{ConversationId, EntryId, Position, limits};
 use darda_core::ports::{EventBody, LostRange, ReceiptChange};
@@ -9,18 +11,25 @@ use super::MAX_FRAME_BYTES;
 use super::text::{Shown, shown};
 use super::view::EntryView;
 
+thread_local! {
+    /// Where an event grows: its bytes are kept at their length.
+    static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
 /// An event as a frame; whoever makes events sets it as the engine's
 /// [`Encoder`](darda_core::Encoder), so that an event is encoded once for all its receivers.
 #[must_use]
 pub fn encode_event(body: &EventBody) -> Bytes {
-    let mut out = Vec::with_capacity(256);
-    match serde_json::to_writer(&mut out, &Frame::from(body)) {
-        Ok(()) => out.into(),
-        Err(error) => {
-            tracing::error!(%error, "an event that cannot be encoded");
-            Bytes::from_static(br#"{"event":"unknown"}"#)
+    BUFFER.with_borrow_mut(|out| {
+        out.clear();
+        match serde_json::to_writer(&mut *out, &Frame::from(body)) {
+            Ok(()) => Bytes::copy_from_slice(out),
+            Err(error) => {
+                tracing::error!(%error, "an event that cannot be encoded");
+                Bytes::from_static(br#"{"event":"unknown"}"#)
+            }
         }
-    }
+    })
 }
 
 #[derive(Serialize)]
