@@ -1,6 +1,7 @@
 //! The bare program of `real-sends`: each message is appended by a script in Redis and then published
-//! to a quorum queue of RabbitMQ, persistent and confirmed. Both go in batches of what waits: while
-//! one is under way the next one gathers, and the two steps run side by side.
+//! to one of as many quorum queues of RabbitMQ as ours has, persistent and confirmed. Both go in
+//! batches of what waits: while one is under way the next one gathers, and the two steps run side by
+//! side.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -24,6 +25,7 @@ use redis::Script;
 use redis::aio::MultiplexedConnection;
 use tokio::sync::mpsc;
 
+use super::namespace::persist_queues;
 use super::{BackEnds, Namespace, connect};
 use crate::{Result, stamp};
 
@@ -69,7 +71,7 @@ pub(crate) async fn sends(back_ends: &BackEnds, load: Load, draining: Draining) 
 async fn run(back_ends: &BackEnds, name: &str, load: Load, draining: Draining) -> Result<f64> {
     let rabbit = connect::rabbit(&back_ends.amqp).await?;
     let channel = rabbit.create_channel().await?;
-    let queue = format!("{name}.persist.0");
+    let queues: Vec<_> = persist_queues(name).collect();
     let options = QueueDeclareOptions {
         durable: true,
         ..QueueDeclareOptions::default()
@@ -79,9 +81,11 @@ async fn run(back_ends: &BackEnds, name: &str, load: Load, draining: Draining) -
         "x-queue-type".into(),
         AMQPValue::LongString("quorum".into()),
     );
-    channel
-        .queue_declare(queue.as_str().into(), options, arguments)
-        .await?;
+    for queue in &queues {
+        channel
+            .queue_declare(queue.as_str().into(), options, arguments.clone())
+            .await?;
+    }
     channel
         .confirm_select(ConfirmSelectOptions::default())
         .await?;
@@ -94,7 +98,7 @@ async fn run(back_ends: &BackEnds, name: &str, load: Load, draining: Draining) -
     }
     let confirmed = Arc::new(AtomicU64::new(0));
     let appending = append(redis.clone(), name.to_owned(), load, slots, appended);
-    let publishing = publish_all(channel, queue.clone(), publish, freed, confirmed.clone());
+    let publishing = publish_all(channel, &queues, load, publish, freed, confirmed.clone());
     let drain = async {
         let entries = match draining {
             Draining::No => return std::future::pending().await,
@@ -102,8 +106,11 @@ async fn run(back_ends: &BackEnds, name: &str, load: Load, draining: Draining) -
             Draining::Stored => Some(entries(back_ends, name).await?),
         };
         let rabbit = connect::rabbit(&back_ends.amqp).await?;
-        let channel = rabbit.create_channel().await?;
-        drain(channel, queue, redis, name, entries).await
+        let drains = queues.iter().map(async |queue| {
+            let channel = rabbit.create_channel().await?;
+            drain(channel, queue, redis.clone(), name, entries.clone()).await
+        });
+        try_join_all(drains).await.map(drop)
     };
     // None of the three ends but by an error.
     tokio::select! {
@@ -175,7 +182,8 @@ async fn append(
 
 async fn publish_all(
     channel: Channel,
-    queue: String,
+    queues: &[String],
+    load: Load,
     mut publish: mpsc::Receiver<Positioned>,
     freed: mpsc::Sender<usize>,
     confirmed: Arc<AtomicU64>,
@@ -184,9 +192,11 @@ async fn publish_all(
     while publish.recv_many(&mut batch, BATCH).await > 0 {
         let mut confirms = Vec::with_capacity(batch.len());
         for message in &batch {
+            let conversation = message.slot % load.conversations;
+            let queue = &queues[conversation % queues.len()];
             let properties = BasicProperties::default()
                 .with_delivery_mode(PERSISTENT)
-                .with_message_id(format!("{}/{}", message.slot, message.position).into());
+                .with_message_id(format!("{conversation}/{}", message.position).into());
             let options = BasicPublishOptions::default();
             let confirm = channel
                 .basic_publish(
@@ -214,7 +224,7 @@ async fn publish_all(
 
 async fn drain(
     channel: Channel,
-    queue: String,
+    queue: &str,
     mut redis: MultiplexedConnection,
     name: &str,
     entries: Option<Collection<Document>>,
@@ -242,11 +252,15 @@ async fn drain(
                 .as_ref()
                 .map(ToString::to_string);
             let id = id.unwrap_or_default();
-            let (slot, position) = id.split_once('/').ok_or("not a message of ours")?;
-            let key = key(name, "outbox", slot.parse()?);
+            let (conversation, position) = id.split_once('/').ok_or("not a message of ours")?;
+            let key = key(name, "outbox", conversation.parse()?);
             pipe.hdel(key, position).ignore();
             if entries.is_some() {
-                stored.push(document(slot.parse()?, position.parse()?, &last.data));
+                stored.push(document(
+                    conversation.parse()?,
+                    position.parse()?,
+                    &last.data,
+                ));
             }
             taken += 1;
             if taken == BATCH {
@@ -276,14 +290,14 @@ async fn entries(back_ends: &BackEnds, name: &str) -> Result<Collection<Document
     Ok(entries)
 }
 
-fn document(slot: u64, position: u64, entry: &[u8]) -> Document {
+fn document(conversation: u64, position: u64, entry: &[u8]) -> Document {
     let bytes = |bytes: &[u8]| Binary {
         subtype: BinarySubtype::Generic,
         bytes: bytes.to_vec(),
     };
     // Long as ours: a conversation and an id of 16 bytes, a position of 8.
-    let conversation = u128::from(slot).to_be_bytes();
-    let id = (u128::from(slot) << 64 | u128::from(position)).to_be_bytes();
+    let id = (u128::from(conversation) << 64 | u128::from(position)).to_be_bytes();
+    let conversation = u128::from(conversation).to_be_bytes();
     doc! {
         "_id": bytes(&[&conversation[..], &position.to_be_bytes()].concat()),
         "c": bytes(&conversation),
