@@ -147,7 +147,7 @@ impl Size {
         light: (200, 40),
         storm: 50,
         real_time: Duration::from_millis(500),
-        hop: (100, 50),
+        hop: (20, 30),
         entries: 3_000,
         pages: 20,
         pressure: Pressure {
