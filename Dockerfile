@@ -4,8 +4,6 @@
 # Not one static binary: musl's allocator is slow under load, and glibc looks names up by its shared
 # library. No syntax of BuildKit's, so that `docker build`, buildah and kaniko all do.
 
-# `compiled` compiles; `prebuilt` takes the context's folder image/, as scripts/image.sh makes it.
-ARG BINARY=compiled
 ARG RUST_IMAGE=rust:1.95-slim-trixie
 
 FROM ${RUST_IMAGE} AS compiled
@@ -16,14 +14,8 @@ RUN rm -f rust-toolchain.toml \
     && cargo build --locked --release -p darda-server \
     && scripts/image-root.sh target/release/darda-server /image
 
-FROM scratch AS prebuilt
-COPY image /image
-
-# hadolint ignore=DL3006
-FROM ${BINARY} AS binary
-
 FROM scratch
-COPY --from=binary /image /
+COPY --from=compiled /image /
 LABEL org.opencontainers.image.title="darda-server" \
     org.opencontainers.image.description="Chat over WebSocket and HTTP, on RabbitMQ, MongoDB and Redis" \
     org.opencontainers.image.source="https://github.com/darda-chat/darda" \

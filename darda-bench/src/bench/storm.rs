@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::Size;
-use crate::client::{Client, PATIENCE, Receive};
+use crate::client::{Client, Patience, Receive};
 use crate::process::{Kind, Server};
 use crate::report::{Goal, Rounds, Table};
 use crate::{Result, darda, stamp};
@@ -160,12 +160,9 @@ impl Crowd {
                 self.advance(&mut arrivals, &commands, Some(Duration::ZERO))?;
             }
         }
-        let (mut complete, mut progress) = (0, Instant::now());
+        let mut patience = Patience::new(0);
         while arrivals.complete < users {
-            if arrivals.complete > complete {
-                (complete, progress) = (arrivals.complete, Instant::now());
-            }
-            if progress.elapsed() > PATIENCE {
+            if patience.ends(arrivals.complete) {
                 let missing = users - arrivals.complete;
                 return Err(format!("{missing} sessions did not get theirs: lost").into());
             }

@@ -20,6 +20,30 @@ const READ_BUFFER: usize = 256 * 1024;
 /// How long anything may take before it counts as lost.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
+/// Waits for a count to grow, and ends when it has not for [`PATIENCE`].
+#[derive(Debug)]
+pub(crate) struct Patience<T> {
+    most: T,
+    since: Instant,
+}
+
+impl<T: PartialOrd> Patience<T> {
+    pub(crate) fn new(count: T) -> Self {
+        Self {
+            most: count,
+            since: Instant::now(),
+        }
+    }
+
+    /// Takes what the count is now. Whether it has not grown for too long.
+    pub(crate) fn ends(&mut self, count: T) -> bool {
+        if count > self.most {
+            *self = Self::new(count);
+        }
+        self.since.elapsed() > PATIENCE
+    }
+}
+
 /// Who is told of what arrives.
 pub(crate) trait Receive {
     /// A text frame.

@@ -11,7 +11,7 @@ use tokio::runtime::Runtime;
 use crate::Result;
 
 /// Longer than anything may take: what is slow is to be measured, not cut off.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What a bare program runs on: as many threads as a server of ours has.
 pub(crate) fn runtime() -> Result<Runtime> {

@@ -16,7 +16,6 @@ pub(crate) use self::bare::{Draining, Load, sends};
 pub(crate) use self::connect::runtime;
 pub(crate) use self::hop::hops;
 pub(crate) use self::namespace::Namespace;
-pub(crate) use self::outbox::Outbox;
 pub(crate) use self::probe::Probe;
 pub(crate) use self::store::store;
 pub(crate) use self::system::System;

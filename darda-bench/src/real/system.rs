@@ -1,11 +1,13 @@
 //! Darda's nodes on real servers.
 
+use std::cmp::Reverse;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use super::{BackEnds, Namespace, Outbox};
+use super::outbox::Outbox;
+use super::{BackEnds, Namespace};
 use crate::Result;
-use crate::client::PATIENCE;
+use crate::client::{PATIENCE, Patience};
 use crate::process::Server;
 
 /// How often something is looked at that is awaited.
@@ -83,17 +85,13 @@ impl System {
     /// Waits until all that was acknowledged is in the store. Returns how long that took.
     pub(crate) fn await_written(&self) -> Result<Duration> {
         let start = Instant::now();
-        let mut least = u64::MAX;
-        let mut progress = start;
+        let mut patience = Patience::new(Reverse(u64::MAX));
         loop {
             let left = self.unwritten()?;
             if left == 0 {
                 return Ok(start.elapsed());
             }
-            if left < least {
-                (least, progress) = (left, Instant::now());
-            }
-            if progress.elapsed() > PATIENCE {
+            if patience.ends(Reverse(left)) {
                 return Err(format!("{left} acknowledged entries are not stored: lost").into());
             }
             std::thread::sleep(LOOK);

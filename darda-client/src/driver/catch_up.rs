@@ -456,6 +456,7 @@ impl Driver {
         }
     }
 
+    /// It came.
     pub(super) fn placed(&mut self, conversation: &ConversationId, position: Position, page: Page) {
         if let Some(talk) = self.talks.get_mut(conversation) {
             talk.elsewhere.remove(&position);

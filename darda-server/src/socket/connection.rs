@@ -86,7 +86,7 @@ pub(crate) struct Connection {
     /// What was read and not taken yet: the front of a frame, or frames that wait for room.
     kept: Vec<u8>,
     assembly: Assembly,
-    /// Given up when there was none for a heartbeat's time.
+    /// Given up at a heartbeat when nothing is under way.
     work: Option<Box<Work>>,
     /// Events that were taken and not written yet.
     backlog: std::vec::IntoIter<Event>,

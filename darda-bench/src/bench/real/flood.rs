@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::bench::Size;
-use crate::client::{Client, PATIENCE, Receive};
+use crate::client::{Client, Patience, Receive};
 use crate::{Result, darda, stamp};
 
 /// Pairs of users, half of them at each of two gateways; who receives is at the other.
@@ -105,8 +105,7 @@ impl Flood {
 
     /// Sends nothing new and waits until all is acknowledged.
     pub(super) fn come_to_rest(&mut self) -> Result<()> {
-        let mut acked = self.tally().acked;
-        let mut progress = Instant::now();
+        let mut patience = Patience::new(self.tally().acked);
         while self
             .senders
             .pairs
@@ -115,10 +114,7 @@ impl Flood {
         {
             self.turn(Instant::now() + Duration::from_millis(100))?;
             self.senders.writable.clear();
-            if self.tally().acked > acked {
-                (acked, progress) = (self.tally().acked, Instant::now());
-            }
-            if progress.elapsed() > PATIENCE {
+            if patience.ends(self.tally().acked) {
                 return Err("sends are neither acknowledged nor given up".into());
             }
         }
