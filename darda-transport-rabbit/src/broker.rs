@@ -5,28 +5,26 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
-use darda_core::adapter::{Redacted, encode_entry};
+use darda_core::adapter::Redacted;
 use darda_core::model::{Entry, NodeId};
 use darda_core::ports::{Broker, Delivery, DeliveryTag, LiveEvent, Publication, Route, Verdict};
 use darda_core::{ErrorKind, Result};
-use futures::future::join_all;
 use futures::stream::BoxStream;
 use lapin::options::{BasicPublishOptions, QueueDeclareOptions};
 use lapin::types::{AMQPValue, FieldTable, LongString, ShortString};
-use lapin::{BasicProperties, Confirmation, PublisherConfirm};
+use lapin::{BasicProperties, PublisherConfirm};
 use tokio::time::timeout;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::config::RabbitConfig;
-use crate::connection::Dialer;
+use crate::connection::{Dialer, PERSISTENT};
 use crate::consuming::Streams;
 use crate::error::{busy, from_driver, unavailable};
 use crate::link::{Lines, Link};
 use crate::live::Subscriptions;
-use crate::packing::pack;
+use crate::packing::{bundle, pack};
 
-/// AMQP's number for messages that survive a restart.
-const PERSISTENT: u8 = 2;
+/// AMQP's number for messages that do not survive a restart.
 const TRANSIENT: u8 = 1;
 
 /// A broker on RabbitMQ. Its connections end with it.
@@ -78,32 +76,9 @@ impl RabbitBroker {
         Ok(lines)
     }
 
-    /// Waits until everything published is confirmed.
     async fn confirmed(&self, lines: &Lines, confirms: Vec<PublisherConfirm>) -> Result<()> {
         let patience = self.dialer.config().confirm_timeout;
-        let Ok(confirms) = timeout(patience, join_all(confirms)).await else {
-            return Err(if lines.connection.is_blocked() {
-                busy("rabbitmq has no memory or disk left")
-            } else {
-                unavailable("rabbitmq does not confirm")
-            });
-        };
-        let mut refused = false;
-        for confirm in confirms {
-            match confirm.map_err(from_driver)? {
-                Confirmation::Ack(None) | Confirmation::NotRequested => {}
-                Confirmation::Nack(None) => refused = true,
-                Confirmation::Ack(Some(_)) | Confirmation::Nack(Some(_)) => {
-                    tracing::error!("a durable queue is missing: declaring it again");
-                    lines.connection.give_up();
-                    return Err(unavailable("a durable queue is missing"));
-                }
-            }
-        }
-        if refused {
-            return Err(busy("the durable queue is full"));
-        }
-        Ok(())
+        lines.connection.confirmed(confirms, patience).await
     }
 }
 
@@ -115,14 +90,16 @@ impl Broker for RabbitBroker {
             mandatory: true,
             immediate: false,
         };
-        let properties = BasicProperties::default().with_delivery_mode(PERSISTENT);
-        let mut confirms = Vec::with_capacity(entries.len());
-        for entry in entries {
-            let queue = self.dialer.names().persist_of(entry.conversation);
-            let bytes = encode_entry(&entry)?;
+        let names = self.dialer.names();
+        let bundles = bundle(&entries, |entry| names.persist_of(entry.conversation))?;
+        let mut confirms = Vec::with_capacity(bundles.len());
+        for bundle in bundles {
+            self.streams.average().count(bundle.entries);
+            let queue = names.persist(bundle.queue).into();
+            let properties = BasicProperties::default().with_delivery_mode(PERSISTENT);
             let confirm = lines
                 .durable
-                .basic_publish("".into(), queue.into(), options, &bytes, properties.clone())
+                .basic_publish("".into(), queue, options, &bundle.bytes, properties)
                 .await
                 .map_err(from_driver)?;
             confirms.push(confirm);
@@ -157,7 +134,10 @@ impl Broker for RabbitBroker {
             .await
             .map_err(|_| unavailable("rabbitmq does not answer"))?;
         match waiting {
-            Ok(waiting) => Ok(waiting + self.streams.unsettled() as u64),
+            Ok(waiting) => {
+                let waiting = self.streams.average().entries_of(waiting);
+                Ok(waiting + self.streams.unsettled() as u64)
+            }
             Err(error) => {
                 // The refused question closed the channel.
                 lines.connection.give_up();

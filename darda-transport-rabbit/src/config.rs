@@ -33,7 +33,7 @@ impl RabbitConfig {
             persist_queues: 8,
             persist_limit: 100_000,
             live_limit: 10_000,
-            prefetch: 1_000,
+            prefetch: 256,
             connect_timeout: Duration::from_secs(3),
             confirm_timeout: Duration::from_secs(5),
             probe_interval: Duration::from_secs(2),
@@ -63,10 +63,11 @@ impl RabbitConfig {
         self
     }
 
-    /// Entries that wait in each durable queue before it refuses more; default 100,000.
+    /// Messages that wait in each durable queue before it refuses more; default 100,000. A message has
+    /// one entry where there is little to do, and up to 32 of 64 KiB in all where there is much.
     #[must_use]
-    pub fn with_persist_limit(mut self, entries: u32) -> Self {
-        self.persist_limit = entries;
+    pub fn with_persist_limit(mut self, messages: u32) -> Self {
+        self.persist_limit = messages;
         self
     }
 
@@ -77,10 +78,11 @@ impl RabbitConfig {
         self
     }
 
-    /// Entries of each durable queue that a writer holds unsettled; default 1,000.
+    /// Messages of each durable queue that a writer holds unsettled, of up to 32 entries or 64 KiB
+    /// each; default 256.
     #[must_use]
-    pub fn with_prefetch(mut self, entries: u16) -> Self {
-        self.prefetch = entries.max(1);
+    pub fn with_prefetch(mut self, messages: u16) -> Self {
+        self.prefetch = messages.max(1);
         self
     }
 

@@ -5,18 +5,21 @@ use std::time::Duration;
 
 use darda_core::adapter::{Redacted, Tls};
 use darda_core::{Error, ErrorKind, Result};
+use futures::future::join_all;
 use lapin::options::BasicQosOptions;
 use lapin::tcp::{AsyncTcpStream, RustlsConnector};
 use lapin::uri::{AMQPScheme, AMQPUri};
-use lapin::{Channel, ConnectionProperties};
+use lapin::{Channel, Confirmation, ConnectionProperties, PublisherConfirm};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::RabbitConfig;
 use crate::encryption::{self, invalid};
-use crate::error::{from_driver, unavailable};
+use crate::error::{busy, from_driver, unavailable};
 use crate::topology::{self, Names};
 
+/// AMQP's number for messages that survive a restart.
+pub(crate) const PERSISTENT: u8 = 2;
 /// How long a farewell may take.
 const GOODBYE: Duration = Duration::from_secs(1);
 
@@ -184,6 +187,37 @@ impl Connection {
     /// Falls when the connection is dead.
     pub(crate) fn dead(&self) -> &CancellationToken {
         &self.dead
+    }
+
+    /// Waits until everything published is confirmed.
+    pub(crate) async fn confirmed(
+        &self,
+        confirms: Vec<PublisherConfirm>,
+        patience: Duration,
+    ) -> Result<()> {
+        let Ok(confirms) = timeout(patience, join_all(confirms)).await else {
+            return Err(if self.is_blocked() {
+                busy("rabbitmq has no memory or disk left")
+            } else {
+                unavailable("rabbitmq does not confirm")
+            });
+        };
+        let mut refused = false;
+        for confirm in confirms {
+            match confirm.map_err(from_driver)? {
+                Confirmation::Ack(None) | Confirmation::NotRequested => {}
+                Confirmation::Nack(None) => refused = true,
+                Confirmation::Ack(Some(_)) | Confirmation::Nack(Some(_)) => {
+                    tracing::error!("a durable queue is missing: declaring it again");
+                    self.give_up();
+                    return Err(unavailable("a durable queue is missing"));
+                }
+            }
+        }
+        if refused {
+            return Err(busy("a durable queue is full"));
+        }
+        Ok(())
     }
 
     /// Gives it up.

@@ -1,27 +1,33 @@
 //! A writer's stream of deliveries, and the verdicts on them.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 
 use darda_core::Result;
-use darda_core::adapter::decode_entry;
+use darda_core::adapter::encode_entry;
 use darda_core::ports::{Delivery, DeliveryTag, Verdict};
 use futures::future::try_join_all;
 use futures::stream::{BoxStream, SelectAll};
+use futures::task::AtomicWaker;
 use futures::{Stream, StreamExt};
-use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicNackOptions, BasicQosOptions};
+use lapin::options::{
+    BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions,
+    ConfirmSelectOptions,
+};
 use lapin::types::FieldTable;
-use lapin::{Channel, Consumer};
+use lapin::{BasicProperties, Channel, Consumer};
 use parking_lot::Mutex;
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
-use crate::connection::{Connection, Dialer};
+use crate::connection::{Connection, Dialer, PERSISTENT};
 use crate::error::{from_driver, unavailable};
+use crate::held::Held;
+use crate::packing::{Average, alone};
 
-/// A tag is the number of its lane and the server's number on that lane's channel.
+/// A tag is the number of its lane and the entry's number on that lane.
 const NUMBER_BITS: u32 = 40;
 const NUMBERS: u64 = (1 << NUMBER_BITS) - 1;
 /// Lanes that are told apart; those that were so many before are long gone.
@@ -32,6 +38,7 @@ const LANES: u64 = 1 << (u64::BITS - NUMBER_BITS);
 pub(crate) struct Streams {
     open: Mutex<HashMap<u64, Arc<Settling>>>,
     next: AtomicU64,
+    average: Average,
 }
 
 /// A lane: a channel that consumes one queue, with what is not settled on it.
@@ -42,7 +49,13 @@ pub(crate) struct Streams {
 #[derive(Debug)]
 struct Settling {
     channel: Channel,
-    unsettled: Mutex<BTreeSet<u64>>,
+    connection: Arc<Connection>,
+    dialer: Dialer,
+    held: Mutex<Held>,
+    /// Held while messages are acknowledged: the server closes the channel of who does it twice.
+    acknowledging: tokio::sync::Mutex<()>,
+    /// Who waits for entries that are to be delivered again.
+    reader: AtomicWaker,
 }
 
 impl Streams {
@@ -58,7 +71,6 @@ impl Streams {
         let reading = Reading {
             dead: Box::pin(connection.dead().clone().cancelled_owned()),
             lanes: lanes.into_iter().collect(),
-            _connection: connection,
             ended: false,
         };
         Ok(reading
@@ -70,10 +82,14 @@ impl Streams {
     async fn lane(
         self: &Arc<Self>,
         dialer: &Dialer,
-        connection: &Connection,
+        connection: &Arc<Connection>,
         queue: String,
     ) -> Result<Lane> {
         let channel = connection.channel().await?;
+        channel
+            .confirm_select(ConfirmSelectOptions::default())
+            .await
+            .map_err(from_driver)?;
         channel
             .basic_qos(dialer.config().prefetch, BasicQosOptions::default())
             .await
@@ -86,7 +102,11 @@ impl Streams {
         let number = self.next.fetch_add(1, Ordering::Relaxed) % LANES;
         let settling = Arc::new(Settling {
             channel,
-            unsettled: Mutex::default(),
+            connection: connection.clone(),
+            dialer: dialer.clone(),
+            held: Mutex::default(),
+            acknowledging: tokio::sync::Mutex::default(),
+            reader: AtomicWaker::new(),
         });
         self.open.lock().insert(number, settling.clone());
         Ok(Lane {
@@ -118,62 +138,97 @@ impl Streams {
     /// Deliveries that wait for a verdict here.
     pub(crate) fn unsettled(&self) -> usize {
         let open = self.open.lock();
-        open.values().map(|lane| lane.unsettled.lock().len()).sum()
+        open.values().map(|lane| lane.held.lock().unsettled()).sum()
+    }
+
+    /// Of durable messages, published and delivered.
+    pub(crate) fn average(&self) -> &Average {
+        &self.average
     }
 }
 
 impl Settling {
-    /// A delivery counts as settled when its verdict is on its way, so that a call that is given up in the
-    /// middle leaves the others as they are.
-    async fn settle(&self, mut verdicts: Vec<(u64, Verdict)>) -> Result<()> {
-        // A second verdict on one delivery would close the channel.
+    /// Given up in the middle it leaves what is not done yet to the next call.
+    async fn settle(&self, verdicts: Vec<(u64, Verdict)>) -> Result<()> {
+        let (mut dead, mut again) = (Vec::new(), Vec::new());
         {
-            let unsettled = self.unsettled.lock();
-            verdicts.retain(|(number, _)| unsettled.contains(number));
-        }
-        verdicts.sort_by_key(|(number, _)| *number);
-        verdicts.dedup_by_key(|(number, _)| *number);
-        if let Some(last) = self.all_done_up_to(&verdicts) {
-            let options = BasicAckOptions { multiple: true };
-            let acked = self.channel.basic_ack(last, options).await;
-            acked.map_err(from_driver)?;
-            let mut unsettled = self.unsettled.lock();
-            *unsettled = unsettled.split_off(&(last + 1));
-            verdicts.retain(|(number, _)| *number > last);
-        }
-        for (number, verdict) in verdicts {
-            let settled = match verdict {
-                Verdict::Done => {
-                    let options = BasicAckOptions::default();
-                    self.channel.basic_ack(number, options).await
+            let mut held = self.held.lock();
+            for (number, verdict) in verdicts {
+                let Some(entry) = held.entry(number) else {
+                    continue;
+                };
+                match verdict {
+                    Verdict::Done => held.settled(number),
+                    Verdict::Again => again.push(number),
+                    Verdict::Dead => dead.push((number, encode_entry(entry)?)),
                 }
-                Verdict::Again | Verdict::Dead => {
-                    let options = BasicNackOptions {
-                        multiple: false,
-                        requeue: verdict == Verdict::Again,
-                    };
-                    self.channel.basic_nack(number, options).await
-                }
-            };
-            settled.map_err(from_driver)?;
-            self.unsettled.lock().remove(&number);
+            }
+        }
+        let buried = self.bury(dead).await;
+        self.acknowledge().await?;
+        buried?;
+        // Last, so that a call that failed can be repeated.
+        self.held.lock().deliver_again(again);
+        self.reader.wake();
+        Ok(())
+    }
+
+    /// Puts what can never be stored where an operator finds it.
+    async fn bury(&self, dead: Vec<(u64, Vec<u8>)>) -> Result<()> {
+        if dead.is_empty() {
+            return Ok(());
+        }
+        let options = BasicPublishOptions {
+            mandatory: true,
+            immediate: false,
+        };
+        let mut confirms = Vec::with_capacity(dead.len());
+        for (_, bytes) in &dead {
+            let exchange = self.dialer.names().dead().into();
+            let properties = BasicProperties::default().with_delivery_mode(PERSISTENT);
+            let published = self
+                .channel
+                .basic_publish(exchange, "".into(), options, &alone(bytes), properties)
+                .await;
+            confirms.push(published.map_err(from_driver)?);
+        }
+        let patience = self.dialer.config().confirm_timeout;
+        self.connection.confirmed(confirms, patience).await?;
+        let mut held = self.held.lock();
+        for (number, _) in dead {
+            held.settled(number);
         }
         Ok(())
     }
 
-    /// The last delivery before which nothing is unsettled that is not done by these verdicts, which are
-    /// in order.
-    fn all_done_up_to(&self, verdicts: &[(u64, Verdict)]) -> Option<u64> {
-        let unsettled = self.unsettled.lock();
-        let done = verdicts.iter().zip(unsettled.iter());
-        let done = done
-            .take_while(|((number, verdict), first)| number == *first && *verdict == Verdict::Done);
-        done.last().map(|((number, _), _)| *number)
+    /// Acknowledges messages of which everything is settled.
+    async fn acknowledge(&self) -> Result<()> {
+        let _guard = self.acknowledging.lock().await;
+        let (up_to, others) = {
+            let held = self.held.lock();
+            (held.all_settled_up_to(), held.settled_beyond())
+        };
+        if let Some(last) = up_to {
+            let options = BasicAckOptions { multiple: true };
+            let acked = self.channel.basic_ack(last, options).await;
+            acked.map_err(from_driver)?;
+            self.held.lock().forget_up_to(last);
+        }
+        for delivery in others {
+            let options = BasicAckOptions::default();
+            let acked = self.channel.basic_ack(delivery, options).await;
+            acked.map_err(from_driver)?;
+            self.held.lock().forget(delivery);
+        }
+        Ok(())
     }
 
-    /// What cannot be read is no entry: it goes to the dead letters.
-    async fn bury(&self, number: u64) -> Result<()> {
-        self.settle(vec![(number, Verdict::Dead)]).await
+    async fn bury_unreadable(&self, number: u64, bytes: Vec<u8>) {
+        let buried = self.bury(vec![(number, bytes)]).await;
+        if let Err(error) = buried.and(self.acknowledge().await) {
+            // It comes again with the next stream.
+            tracing::debug!(%error, "what is no entry is not among the dead letters yet");
+        }
     }
 }
 
@@ -189,27 +244,31 @@ impl Stream for Lane {
     type Item = Result<Delivery>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.settling.reader.register(cx.waker());
         loop {
+            let next = self.settling.held.lock().next();
+            if let Some((number, entry)) = next {
+                return Poll::Ready(Some(Ok(Delivery {
+                    tag: DeliveryTag(self.number << NUMBER_BITS | number),
+                    entry,
+                })));
+            }
             let delivery = match ready!(self.consumer.poll_next_unpin(cx)) {
                 Some(Ok(delivery)) => delivery,
                 Some(Err(error)) => return Poll::Ready(Some(Err(from_driver(error)))),
                 None => return Poll::Ready(Some(Err(unavailable("rabbitmq ended a consumer")))),
             };
-            let number = delivery.delivery_tag;
-            self.settling.unsettled.lock().insert(number);
-            match decode_entry(&delivery.data) {
-                Ok(entry) => {
-                    return Poll::Ready(Some(Ok(Delivery {
-                        tag: DeliveryTag(self.number << NUMBER_BITS | number),
-                        entry: Arc::new(entry),
-                    })));
-                }
-                Err(error) => {
-                    tracing::error!(%error, bytes = delivery.data.len(),
-                        "a message is no entry and goes to the dead letters");
-                    let settling = self.settling.clone();
-                    tokio::spawn(async move { settling.bury(number).await });
-                }
+            let mut held = self.settling.held.lock();
+            let taken = held.take(delivery.delivery_tag, &delivery.data);
+            drop(held);
+            self.streams.average.count(taken.entries);
+            for (number, bytes) in taken.unreadable {
+                tracing::error!(
+                    bytes = bytes.len(),
+                    "what is no entry goes to the dead letters"
+                );
+                let settling = self.settling.clone();
+                tokio::spawn(async move { settling.bury_unreadable(number, bytes).await });
             }
         }
     }
@@ -225,7 +284,6 @@ impl Drop for Lane {
 struct Reading {
     lanes: SelectAll<Lane>,
     dead: Pin<Box<WaitForCancellationFutureOwned>>,
-    _connection: Arc<Connection>,
     ended: bool,
 }
 

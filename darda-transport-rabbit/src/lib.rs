@@ -18,6 +18,7 @@ mod connection;
 mod consuming;
 mod encryption;
 mod error;
+mod held;
 mod link;
 mod live;
 mod packing;

@@ -9,8 +9,7 @@ use lapin::types::{AMQPValue, FieldTable};
 use crate::config::RabbitConfig;
 use crate::error::is_refused_declaration;
 
-/// Dead letters that are kept. Above it they stay where they died: at-least-once dead-lettering
-/// drops nothing.
+/// Dead letters that are kept. Above it they stay where they died.
 const DEAD_LIMIT: i64 = 1_000_000;
 /// Bytes that wait in a node's live queue before its oldest messages are dropped.
 const LIVE_BYTES: i64 = 256 * 1024 * 1024;
@@ -30,12 +29,12 @@ impl Names {
         }
     }
 
-    /// The durable queue of a conversation.
-    pub(crate) fn persist_of(&self, conversation: ConversationId) -> String {
-        self.persist(conversation.shard() % self.queues)
+    /// The number of a conversation's durable queue.
+    pub(crate) fn persist_of(&self, conversation: ConversationId) -> u16 {
+        conversation.shard() % self.queues
     }
 
-    fn persist(&self, number: u16) -> String {
+    pub(crate) fn persist(&self, number: u16) -> String {
         format!("{}.persist.{number}", self.prefix)
     }
 
@@ -117,7 +116,7 @@ pub(crate) async fn declare(
         )
         .await?;
     for name in names.all_persist() {
-        declare_persist(connection, &channel, &name, names, config).await?;
+        declare_persist(connection, &channel, &name, config).await?;
     }
     channel.close(200, "".into()).await
 }
@@ -126,7 +125,6 @@ async fn declare_persist(
     connection: &lapin::Connection,
     channel: &Channel,
     name: &str,
-    names: &Names,
     config: &RabbitConfig,
 ) -> lapin::Result<()> {
     let limit = i64::from(config.persist_limit);
@@ -135,8 +133,6 @@ async fn declare_persist(
         ("x-single-active-consumer", AMQPValue::Boolean(true)),
         ("x-max-length", AMQPValue::LongLongInt(limit)),
         ("x-overflow", text("reject-publish")),
-        ("x-dead-letter-exchange", text(&names.dead())),
-        ("x-dead-letter-strategy", text("at-least-once")),
     ];
     // Before 4.0 no number of deliveries is too many, and the argument may not be negative.
     let old = table(&arguments);

@@ -59,6 +59,8 @@ pub struct Publication {
 /// - an entry whose [`enqueue`](Self::enqueue) returned `Ok` is delivered to a consumer again and
 ///   again until its verdict is [`Verdict::Done`] or [`Verdict::Dead`], whatever consumer or broker
 ///   process dies meanwhile;
+/// - a settled entry never comes again from its stream. Another stream may bring it once more, if entries
+///   that were enqueued with it were not settled when its stream was dropped;
 /// - while a consumer of a shard lives, no other is given entries of that shard; when a consumer's
 ///   stream is dropped, its unsettled deliveries go to the next;
 /// - [`Verdict::Dead`] keeps the entry in a place of its own and never delivers it again;
@@ -93,7 +95,7 @@ pub trait Broker: Debug + Send + Sync + 'static {
     /// comes again.
     async fn settle(&self, verdicts: Vec<(DeliveryTag, Verdict)>) -> Result<()>;
 
-    /// How many entries are enqueued and not yet settled, roughly.
+    /// How many entries are enqueued and not yet settled, roughly; 0 only if there are none.
     async fn backlog(&self) -> Result<u64>;
 
     /// Sends live events to nodes; returns when the broker has taken them.
