@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use super::hub::{Followup, Hub};
 use super::node::{Backoff, Node};
 use super::registered::{Pulse, SessionCore};
+use super::wakes::wake_once;
 use crate::model::{ConversationId, Epoch, Members};
 use crate::ports::{Audience, EventBody, LiveEvent};
 
@@ -191,7 +192,9 @@ pub(crate) async fn run(node: Arc<Node>) {
                     match batch {
                         Some(Ok(events)) => {
                             backoff.reset();
-                            events.into_iter().for_each(|event| node.deliver(event));
+                            wake_once(|| {
+                                events.into_iter().for_each(|event| node.deliver(event));
+                            });
                         }
                         Some(Err(error)) => {
                             tracing::warn!(%error, "live events end");

@@ -35,6 +35,7 @@ mod relocation;
 mod send;
 mod session;
 mod surface;
+mod wakes;
 mod writer;
 
 pub use chat::{Chat, Ports};
@@ -44,3 +45,4 @@ pub use surface::{
     Ack, Acknowledged, Attached, CatchUp, ConversationSummary, Mark, Page, Pending, PortHealth,
     SendRequest, Unread,
 };
+pub use wakes::wake_once;

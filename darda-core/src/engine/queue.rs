@@ -7,6 +7,7 @@ use std::task::{Context, Poll, Waker};
 use parking_lot::Mutex;
 use smallvec::SmallVec;
 
+use super::wakes;
 use crate::model::{ConversationId, Position};
 use crate::ports::{Event, EventBody, LostRange};
 
@@ -106,7 +107,7 @@ impl EventQueue {
             (dropped, state.waker.take())
         };
         if let Some(waker) = waker {
-            waker.wake();
+            wakes::wake(waker);
         }
         dropped
     }

@@ -6,13 +6,18 @@ use std::time::Duration;
 
 use darda_backends::Passage;
 use rustix::process::Signal;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep};
 
 use super::{begin, finish};
 use crate::run::Run;
-use crate::system::{Layout, Part};
+use crate::system::{Layout, Part, Place, Starting};
 use crate::wishes::Wishes;
 use crate::{Result, say};
+
+/// How often is looked at what is over.
+const LOOK: Duration = Duration::from_millis(20);
+/// How long a gateway may drain.
+const DRAINED: Duration = Duration::from_secs(20);
 
 /// Something that breaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -42,6 +47,14 @@ impl Fault {
             Self::StoreAway | Self::StoreHangs => "the store".to_owned(),
             Self::Swallowed(node, part) => format!("{node} {part:?}"),
         }
+    }
+
+    /// Whether a server has to start to end it.
+    fn takes_long(self) -> bool {
+        matches!(
+            self,
+            Self::RedisEmpty | Self::RabbitRestarted | Self::StoreAway
+        )
     }
 
     fn draw(rng: &mut fastrand::Rng) -> Self {
@@ -107,56 +120,106 @@ async fn break_it(run: &mut Run, fault: Fault) -> Result<()> {
     }
 }
 
-async fn heal(run: &mut Run, fault: Fault) -> Result<()> {
+/// What a disturbance has come to.
+enum Broken {
+    /// It lasts.
+    Until(Instant, Fault),
+    /// Its node is on its way back: what else is over by now does not wait for that.
+    Starting(Starting),
+}
+
+/// Ends a fault. Where a node starts again, it is given.
+async fn heal(run: &mut Run, fault: Fault) -> Result<Option<Starting>> {
     let system = &mut run.system;
     match fault {
         Fault::GatewayKilled(at) => {
             let door = system.gateways[at].address();
             system.doors.close(door);
-            system.start_gateway_again(at).await
+            return system.begin_start(Place::Gateway(at)).await.map(Some);
         }
-        Fault::GatewayDrained(at) => {
-            system.gateways[at].ended(Duration::from_secs(20)).await?;
-            system.start_gateway_again(at).await
+        Fault::GatewayDrained(at) => return system.begin_start(Place::Gateway(at)).await.map(Some),
+        Fault::WriterKilled(at) => return system.begin_start(Place::Writer(at)).await.map(Some),
+        Fault::RedisEmpty => system.back()?.redis()?.start_again().await?,
+        Fault::RedisHangs => system.back()?.redis()?.server().resume(),
+        Fault::RabbitRestarted => system.back()?.rabbit()?.start_again().await?,
+        Fault::RabbitCloses => {}
+        Fault::RabbitHangs => system.back()?.rabbit()?.server().resume(),
+        Fault::StoreAway => system.back()?.mongo.start_again().await?,
+        Fault::StoreHangs => system.back()?.mongo.server().resume(),
+        Fault::Swallowed(node, part) => {
+            system.back()?.pass(node, part, Passage::Open)?;
         }
-        Fault::WriterKilled(at) => system.start_writer_again(at).await,
-        Fault::RedisEmpty => Ok(system.back()?.redis()?.start_again().await?),
-        Fault::RedisHangs => {
-            system.back()?.redis()?.server().resume();
-            Ok(())
+    }
+    Ok(None)
+}
+
+/// What is broken now, by what it takes hold of.
+#[derive(Default)]
+struct Breakage(BTreeMap<String, Broken>);
+
+impl Breakage {
+    /// Heals what has lasted as long as it was to, and takes in nodes that are back.
+    async fn heal_due(&mut self, run: &mut Run) -> Result<()> {
+        let now = Instant::now();
+        let mut all: Vec<_> = std::mem::take(&mut self.0).into_iter().collect();
+        all.sort_by_key(
+            |(_, broken)| matches!(broken, Broken::Until(_, fault) if fault.takes_long()),
+        );
+        for (held, broken) in all {
+            let left = match broken {
+                Broken::Until(until, fault) if until <= now => {
+                    let told = |error| format!("{fault:?} is healed: {error}");
+                    if let Fault::GatewayDrained(at) = fault
+                        && run.system.gateways[at].is_alive()?
+                    {
+                        if until + DRAINED < now {
+                            return Err("a gateway drains for too long".into());
+                        }
+                        Some(broken)
+                    } else {
+                        let starting = heal(run, fault).await.map_err(told)?;
+                        starting.map(Broken::Starting)
+                    }
+                }
+                Broken::Starting(starting) if starting.is_over() => {
+                    run.system.take_in(starting).await?;
+                    None
+                }
+                lasting => Some(lasting),
+            };
+            if let Some(left) = left {
+                self.0.insert(held, left);
+            }
         }
-        Fault::RabbitRestarted => Ok(system.back()?.rabbit()?.start_again().await?),
-        Fault::RabbitCloses => Ok(()),
-        Fault::RabbitHangs => {
-            system.back()?.rabbit()?.server().resume();
-            Ok(())
+        Ok(())
+    }
+
+    /// Ends everything.
+    async fn heal_all(mut self, run: &mut Run) -> Result<()> {
+        let now = Instant::now();
+        for broken in self.0.values_mut() {
+            if let Broken::Until(until, _) = broken {
+                *until = now;
+            }
         }
-        Fault::StoreAway => Ok(system.back()?.mongo.start_again().await?),
-        Fault::StoreHangs => {
-            system.back()?.mongo.server().resume();
-            Ok(())
+        while !self.0.is_empty() {
+            self.heal_due(run).await?;
+            sleep(LOOK).await;
         }
-        Fault::Swallowed(node, part) => system.back()?.pass(node, part, Passage::Open),
+        Ok(())
     }
 }
 
 /// Breaks and heals for a while; at the end all is healed. Returns how much was broken.
 async fn break_parts(run: &mut Run, time: Duration) -> Result<usize> {
     let (began, mut count) = (Instant::now(), 0);
-    let mut broken: BTreeMap<String, (Fault, Instant)> = BTreeMap::new();
+    let mut breakage = Breakage::default();
     let mut next = began;
     while began.elapsed() < time {
-        let now = Instant::now();
-        let over = broken.iter().find(|(_, (_, until))| *until <= now);
-        if let Some((held, (fault, _))) = over.map(|(held, it)| (held.clone(), *it)) {
-            broken.remove(&held);
-            heal(run, fault)
-                .await
-                .map_err(|error| format!("{fault:?} is healed: {error}"))?;
-        }
-        if now >= next {
+        breakage.heal_due(run).await?;
+        if Instant::now() >= next {
             let fault = Fault::draw(&mut run.rng);
-            if let Entry::Vacant(free) = broken.entry(fault.holds()) {
+            if let Entry::Vacant(free) = breakage.0.entry(fault.holds()) {
                 let seconds = began.elapsed().as_secs_f64();
                 let length = Duration::from_millis(run.rng.u64(500..8_000));
                 say(&format!(
@@ -166,7 +229,7 @@ async fn break_parts(run: &mut Run, time: Duration) -> Result<usize> {
                 break_it(run, fault)
                     .await
                     .map_err(|error| format!("{fault:?}: {error}"))?;
-                free.insert((fault, Instant::now() + length));
+                free.insert(Broken::Until(Instant::now() + length, fault));
                 count += 1;
                 // Now and then several at once, else time to breathe.
                 let pause = if run.rng.u32(..3) == 0 {
@@ -177,22 +240,9 @@ async fn break_parts(run: &mut Run, time: Duration) -> Result<usize> {
                 next = Instant::now() + Duration::from_millis(run.rng.u64(pause));
             }
         }
-        let due = broken
-            .values()
-            .map(|(_, until)| *until)
-            .chain([next, began + time])
-            .min();
-        sleep_until(
-            due.unwrap_or(next)
-                .max(Instant::now() + Duration::from_millis(10)),
-        )
-        .await;
+        sleep(LOOK).await;
     }
-    for (fault, _) in broken.into_values() {
-        heal(run, fault)
-            .await
-            .map_err(|error| format!("{fault:?} is healed: {error}"))?;
-    }
+    breakage.heal_all(run).await?;
     Ok(count)
 }
 

@@ -6,7 +6,7 @@ use rustix::process::Signal;
 
 use super::{begin, finish};
 use crate::Result;
-use crate::system::Layout;
+use crate::system::{Layout, Place};
 use crate::wishes::Wishes;
 
 /// Ten seconds of drain, and a little for the last goodbyes.
@@ -26,7 +26,7 @@ pub(super) async fn rolling(wishes: &Wishes) -> Result<bool> {
                 if !status.success() {
                     return Err(format!("it ended with {status}").into());
                 }
-                run.system.start_gateway_again(at).await
+                run.system.start_again(Place::Gateway(at)).await
             })
             .await?;
         let least = wishes.size.clients / 5;

@@ -2,7 +2,7 @@
 
 use super::{begin, finish};
 use crate::Result;
-use crate::system::Layout;
+use crate::system::{Layout, Place};
 use crate::wishes::Wishes;
 
 pub(super) async fn killed(wishes: &Wishes) -> Result<bool> {
@@ -22,7 +22,7 @@ pub(super) async fn killed(wishes: &Wishes) -> Result<bool> {
         );
         let door = run.system.gateways[at].address();
         run.system.doors.close(door);
-        run.system.start_gateway_again(at).await?;
+        run.system.start_again(Place::Gateway(at)).await?;
         // As a balancer does in time: without, all stay where they are.
         run.spread();
     }

@@ -7,7 +7,7 @@ use tokio::time::sleep;
 
 use super::{begin, finish};
 use crate::Result;
-use crate::system::Layout;
+use crate::system::{Layout, Place};
 use crate::wishes::Wishes;
 
 /// Hung for so long, a writer has entries in its hands that it has not settled, whatever it did.
@@ -26,7 +26,7 @@ pub(super) async fn killed(wishes: &Wishes) -> Result<bool> {
             writer.kill().await
         })
         .await?;
-        run.system.start_writer_again(at).await?;
+        run.system.start_again(Place::Writer(at)).await?;
     }
     run.pause(2).await;
     finish(run).await

@@ -14,6 +14,8 @@ pub(crate) use doors::Doors;
 pub(crate) use http::Http;
 pub(crate) use node::Node;
 
+use tokio::task::JoinHandle;
+
 use crate::Result;
 
 /// What a system consists of.
@@ -27,6 +29,26 @@ pub(crate) enum Layout {
     RealSentinel,
     /// The same, with three RabbitMQ nodes.
     RealCluster,
+}
+
+/// A node's place in a system.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Place {
+    Gateway(usize),
+    Writer(usize),
+}
+
+/// A node that is on its way back to its place.
+#[derive(Debug)]
+pub(crate) struct Starting {
+    place: Place,
+    node: JoinHandle<Result<Node>>,
+}
+
+impl Starting {
+    pub(crate) fn is_over(&self) -> bool {
+        self.node.is_finished()
+    }
 }
 
 /// A running system. Everything ends with it.
@@ -107,8 +129,12 @@ impl System {
         self.gateways.iter().map(Node::address).collect()
     }
 
-    /// Starts a node. Its name is used once.
     async fn node(&mut self, role: &str, name: &str) -> Result<Node> {
+        self.spawn(role, name).await?.await?
+    }
+
+    /// Starts a node and does not wait for it. Its name is used once.
+    async fn spawn(&mut self, role: &str, name: &str) -> Result<JoinHandle<Result<Node>>> {
         self.started += 1;
         let mut settings = vec![
             ("DARDA_ROLE", role.to_owned()),
@@ -119,22 +145,38 @@ impl System {
             settings.push(("DARDA_NAMESPACE", self.namespace.clone()));
         }
         let log = self.logs.join(format!("{name}.{}.log", self.started));
-        Node::start(&self.server, name, settings, &log).await
+        let (server, name) = (self.server.clone(), name.to_owned());
+        Ok(tokio::spawn(async move {
+            Node::start(&server, &name, settings, &log).await
+        }))
     }
 
-    /// Starts a gateway that was killed or stopped, and opens its door.
-    pub(crate) async fn start_gateway_again(&mut self, at: usize) -> Result<()> {
-        let name = self.gateways[at].name().to_owned();
-        let node = self.node("gateway", &name).await?;
-        self.doors.open(node.address());
-        self.gateways[at] = node;
-        Ok(())
+    /// Starts a node again that was killed or stopped.
+    pub(crate) async fn start_again(&mut self, place: Place) -> Result<()> {
+        let starting = self.begin_start(place).await?;
+        self.take_in(starting).await
     }
 
-    /// Starts a writer that was killed or stopped.
-    pub(crate) async fn start_writer_again(&mut self, at: usize) -> Result<()> {
-        let name = self.writers[at].name().to_owned();
-        self.writers[at] = self.node("writer", &name).await?;
+    /// The same, without waiting for it.
+    pub(crate) async fn begin_start(&mut self, place: Place) -> Result<Starting> {
+        let (role, name) = match place {
+            Place::Gateway(at) => ("gateway", self.gateways[at].name().to_owned()),
+            Place::Writer(at) => ("writer", self.writers[at].name().to_owned()),
+        };
+        let node = self.spawn(role, &name).await?;
+        Ok(Starting { place, node })
+    }
+
+    /// Waits for a node that starts again, and opens a gateway's door.
+    pub(crate) async fn take_in(&mut self, starting: Starting) -> Result<()> {
+        let node = starting.node.await??;
+        match starting.place {
+            Place::Gateway(at) => {
+                self.doors.open(node.address());
+                self.gateways[at] = node;
+            }
+            Place::Writer(at) => self.writers[at] = node,
+        }
         Ok(())
     }
 

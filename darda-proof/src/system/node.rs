@@ -111,6 +111,10 @@ impl Node {
         Ok(kill_process(Pid::from_child(&self.child), signal)?)
     }
 
+    pub(crate) fn is_alive(&mut self) -> Result<bool> {
+        Ok(self.child.try_wait()?.is_none())
+    }
+
     /// Kills it with SIGKILL. An error if it had ended before, by itself.
     pub(crate) async fn kill(&mut self) -> Result<()> {
         if let Some(status) = self.child.try_wait()? {

@@ -13,7 +13,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use darda_core::ports::Event;
-use darda_core::{Chat, ErrorKind, Session};
+use darda_core::{Chat, ErrorKind, Session, wake_once};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
@@ -130,7 +130,7 @@ impl Connection {
     /// Drives the connection until it ends.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
         let mut scratch = Scratch::take();
-        let end = self.turn(cx, &mut scratch);
+        let end = wake_once(|| self.turn(cx, &mut scratch));
         // What a turn did not get to write is written by the next one, or before the close.
         self.unsent.append(&mut scratch.out);
         scratch.give_back();
