@@ -102,10 +102,18 @@ if count >= 64 then
   local keep = tonumber(ARGV[7])
   local surplus = redis.call('XLEN', window) - keep
   if surplus > 0 then
-    for _, old in ipairs(redis.call('XRANGE', window, '-', '+', 'COUNT', surplus)) do
-      local who, where = string.sub(old[2][2], 1, 16), string.sub(old[2][2], 17, 32)
-      if redis.call('ZSCORE', due, ARGV[1] .. who .. where) then
-        redis.call('ZADD', KEYS[8], where, who)
+    local old = redis.call('XRANGE', window, '-', '+', 'COUNT', surplus)
+    for from = 1, #old, 100 do
+      local some, members = {}, {}
+      for i = from, math.min(from + 99, #old) do
+        local record = old[i][2][2]
+        some[#some + 1] = {string.sub(record, 17, 32), string.sub(record, 1, 16)}
+        members[#members + 1] = ARGV[1] .. string.sub(record, 1, 32)
+      end
+      for i, waits in ipairs(redis.call('ZMSCORE', due, unpack(members))) do
+        if waits then
+          redis.call('ZADD', KEYS[8], unpack(some[i]))
+        end
       end
     end
     redis.call('XTRIM', window, 'MAXLEN', keep)

@@ -17,27 +17,43 @@ local function incarnation_of(log)
   return known
 end
 
-local found = {}
+local found, looked, members = {}, {}, {}
 for i = 2, #ARGV, 5 do
   local at = 5 + 6 * tonumber(ARGV[i])
-  local log, window, ids, earlier = KEYS[at], KEYS[at + 1], KEYS[at + 2], KEYS[at + 3]
-  local id, place = ARGV[i + 2], ARGV[i + 3]
-  local incarnation = incarnation_of(log)
-  local same = incarnation == ARGV[i + 4]
-  local answer = 'known'
-  local name = ARGV[i + 1] .. id
-  if waits and same then
-    -- It stays in the outbox until it is stored.
-  elseif clear(KEYS[2], KEYS[3], KEYS[4], KEYS[at + 4], KEYS[at + 5], name, id, place) then
-    answer = 'cleared'
-    if not same then
-      forget(incarnation, log, window, ids, earlier, id, place)
-      answer = 'lost'
-    end
-  elseif not same and redis.call('HGET', ids, id) ~= place
-    and redis.call('HGET', earlier, id) ~= place then
-    answer = 'lost'
+  local log, id, place = KEYS[at], ARGV[i + 2], ARGV[i + 3]
+  local same = incarnation_of(log) == ARGV[i + 4]
+  found[#found + 1] = 'known'
+  -- What waits stays in the outbox until it is stored.
+  if not (waits and same) then
+    local name = ARGV[i + 1] .. id
+    members[#members + 1] = name .. place
+    looked[#looked + 1] = {
+      at = #found, same = same, name = name, member = name .. place, id = id, place = place,
+      log = log, window = KEYS[at + 1], ids = KEYS[at + 2], earlier = KEYS[at + 3],
+      pending = KEYS[at + 4], changes = KEYS[at + 5],
+    }
   end
-  found[#found + 1] = answer
+end
+if #looked == 0 then
+  return found
+end
+
+local due = redis.call('ZMSCORE', KEYS[2], unpack(members))
+local cleared = {}
+for i, entry in ipairs(looked) do
+  if due[i] then
+    cleared[#cleared + 1] = entry
+    found[entry.at] = entry.same and 'cleared' or 'lost'
+  elseif not entry.same and redis.call('HGET', entry.ids, entry.id) ~= entry.place
+    and redis.call('HGET', entry.earlier, entry.id) ~= entry.place then
+    found[entry.at] = 'lost'
+  end
+end
+clear(KEYS[2], KEYS[3], KEYS[4], cleared)
+for _, entry in ipairs(cleared) do
+  if not entry.same then
+    forget(incarnation_of(entry.log), entry.log, entry.window, entry.ids, entry.earlier, entry.id,
+      entry.place)
+  end
 end
 return found

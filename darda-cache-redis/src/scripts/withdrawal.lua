@@ -42,15 +42,23 @@ local function forget(incarnation, log, window, ids, earlier, id, place)
   end
 end
 
--- Takes an entry out of the outbox, if it is there at this position.
-local function clear(due, bodies, claims, pending, changes, name, id, place)
-  local member = name .. place
-  if redis.call('ZREM', due, member) == 0 then
-    return false
+-- Takes entries out of the outbox: of each its name, its member there, its id, and the log's keys.
+local function clear(due, bodies, claims, entries)
+  if #entries == 0 then
+    return
   end
-  redis.call('HDEL', bodies, name)
-  redis.call('HDEL', claims, member)
-  redis.call('ZREM', pending, id)
-  redis.call('ZREM', changes, id)
-  return true
+  local names, members, ids = {}, {}, {}
+  for i, entry in ipairs(entries) do
+    names[i], members[i] = entry.name, entry.member
+    for _, key in ipairs({entry.pending, entry.changes}) do
+      ids[key] = ids[key] or {}
+      table.insert(ids[key], entry.id)
+    end
+  end
+  redis.call('ZREM', due, unpack(members))
+  redis.call('HDEL', bodies, unpack(names))
+  redis.call('HDEL', claims, unpack(members))
+  for key, of in pairs(ids) do
+    redis.call('ZREM', key, unpack(of))
+  end
 end
