@@ -2,17 +2,18 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "it speaks for tests")]
 
-use std::sync::Arc;
+mod support;
+
 use std::time::Duration;
 
 use darda_backends::{StartError, or_skip};
 use darda_core::adapter::{decode_entry, encode_entry};
-use darda_core::model::{ClientId, ConversationId, Entry, EntryId, Epoch, Position, UserId};
-use darda_core::ports::{Broker, Delivery, Verdict};
+use darda_core::ports::{Broker, Verdict};
 use darda_transport_rabbit::{RabbitBroker, RabbitConfig};
 use futures::StreamExt;
 use lapin::options::{BasicGetOptions, BasicPublishOptions};
 use lapin::{BasicProperties, Channel};
+use support::{entries, positions};
 
 const VARIABLE: &str = "DARDA_TEST_AMQP_URL";
 
@@ -61,29 +62,6 @@ impl Fixture {
     }
 }
 
-fn entries(count: u64) -> Vec<Arc<Entry>> {
-    let (sender, conversation) = (
-        UserId::new("alice").unwrap(),
-        ConversationId::from_bytes([7; 16]),
-    );
-    let entry = |position: u64| {
-        let client_id = ClientId::new(position.to_string()).unwrap();
-        Arc::new(Entry {
-            conversation,
-            position: Position(position),
-            prev: None,
-            epoch: Epoch(0),
-            id: EntryId::derive(conversation, &sender, &client_id),
-            sender: sender.clone(),
-            client_id,
-            body: "text".into(),
-            incarnation: 1,
-            relocated: false,
-        })
-    };
-    (1..=count).map(entry).collect()
-}
-
 /// A message of these items, each behind its length.
 fn message(items: &[&[u8]]) -> Vec<u8> {
     let mut message = Vec::new();
@@ -92,10 +70,6 @@ fn message(items: &[&[u8]]) -> Vec<u8> {
         message.extend(*item);
     }
     message
-}
-
-fn positions(deliveries: &[Delivery]) -> Vec<u64> {
-    deliveries.iter().map(|it| it.entry.position.0).collect()
 }
 
 #[tokio::test]
