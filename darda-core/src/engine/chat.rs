@@ -174,8 +174,9 @@ impl Chat {
         self.node.sessions.len()
     }
 
-    /// Asks the sessions to move to other nodes, evenly over four fifths of `grace`, and ends those
-    /// that are left when it is over. Returns when none is left. New sessions are refused.
+    /// Asks the sessions to move to other nodes, one after another over four fifths of `grace`, each
+    /// within a fifth of it, so that they come to the others evenly. Ends those that are left when it is
+    /// over. Returns when none is left. New sessions are refused.
     pub async fn drain(&self, grace: Duration) {
         self.node.draining.store(true, Ordering::Relaxed);
         let start = Instant::now();
@@ -184,7 +185,8 @@ impl Chat {
         let share = grace.mul_f64(0.8) / u32::try_from(sessions.len().max(1)).unwrap_or(u32::MAX);
         for (index, session) in (0_u32..).zip(sessions) {
             sleep_until(start + share * index).await;
-            let reconnect_within = end.saturating_duration_since(Instant::now());
+            let left = end.saturating_duration_since(Instant::now());
+            let reconnect_within = left.min(grace / 5);
             session.tell(
                 EventBody::Draining { reconnect_within }.into(),
                 &self.node.instruments,
