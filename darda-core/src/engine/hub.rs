@@ -6,8 +6,10 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
+use tokio::time::Instant;
 
 use super::registered::SessionCore;
 use crate::model::{ConversationId, Epoch, Marks, Members, Position, SessionId, UserId};
@@ -18,6 +20,14 @@ use crate::ports::{Event, EventBody, LiveEvent, ReceiptChange};
 const MAX_HELD: usize = 128;
 /// Events that wait for the members; at the limit they are dropped, which `prev` shows.
 const MAX_WAITING: usize = 1024;
+
+/// Sessions here from which on a conversation's receivers are not woken for each event.
+const PACED: usize = 200;
+/// What it costs, roughly, to wake a receiver and write to its socket. Those of a paced conversation are
+/// woken no sooner than they can all have written what they were woken for before.
+const WAKE_COST: Duration = Duration::from_micros(8);
+/// Events that are told between two wake-ups at the most.
+const MOST_QUIET: usize = 64;
 
 #[derive(Debug)]
 pub(crate) struct Hub {
@@ -36,6 +46,41 @@ struct State {
     waiting: Option<Vec<LiveEvent>>,
     /// Marks told, so that none is told to go back.
     marks: HashMap<UserId, Marks>,
+    pace: Pace,
+}
+
+/// When the receivers of a large conversation are woken.
+#[derive(Debug, Default)]
+struct Pace {
+    /// Not before; `None` before the first time.
+    next: Option<Instant>,
+    /// Events told since they were woken.
+    quiet: usize,
+    /// Whether somebody sees to it that they are.
+    seen_to: bool,
+}
+
+impl Pace {
+    /// Whether those who are told an event now, so many, are woken for it.
+    fn wakes(&mut self, receivers: usize, now: Instant) -> bool {
+        let wakes = receivers < PACED
+            || self.quiet >= MOST_QUIET
+            || self.next.is_none_or(|next| next <= now);
+        if wakes {
+            self.woken(receivers, now);
+        } else {
+            self.quiet += 1;
+        }
+        wakes
+    }
+
+    fn woken(&mut self, receivers: usize, now: Instant) {
+        self.quiet = 0;
+        if receivers >= PACED {
+            let cost = WAKE_COST.saturating_mul(u32::try_from(receivers).unwrap_or(u32::MAX));
+            self.next = Some(now + cost);
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -227,6 +272,28 @@ impl Hub {
         state.held.clear();
     }
 
+    /// When [`wake`](Self::wake) must be called, if nobody else sees to that.
+    pub(crate) fn wake_at(&self) -> Option<Instant> {
+        let pace = &mut self.state.lock().pace;
+        if pace.quiet == 0 || std::mem::replace(&mut pace.seen_to, true) {
+            return None;
+        }
+        pace.next
+    }
+
+    /// Wakes the receivers of what was told quietly.
+    pub(crate) fn wake(&self) {
+        let mut state = self.state.lock();
+        state.pace.seen_to = false;
+        if state.pace.quiet > 0 {
+            let receivers = state.subscribers.len();
+            state.pace.woken(receivers, Instant::now());
+            for own in &state.subscribers {
+                own.session.queue.wake();
+            }
+        }
+    }
+
     /// Tells what was held back.
     pub(crate) fn release(&self, instruments: &Instruments) {
         let mut state = self.state.lock();
@@ -336,6 +403,7 @@ impl State {
             }
             _ => None,
         };
+        let wakes = self.pace.wakes(self.subscribers.len(), Instant::now());
         let mut told = 0;
         for own in &self.subscribers {
             let hidden = position.is_some_and(|at| at < own.visible_from || at <= own.floor);
@@ -347,8 +415,12 @@ impl State {
             {
                 continue;
             }
-            own.session
-                .tell_uncounted(Event::clone(&event.event), instruments);
+            let event = Event::clone(&event.event);
+            if wakes {
+                own.session.tell_uncounted(event, instruments);
+            } else {
+                own.session.tell_quietly(event, instruments);
+            }
             told += 1;
         }
         instruments.deliveries.increment(told);

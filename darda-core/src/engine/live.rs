@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 
 use super::hub::{Followup, Hub};
 use super::node::{Backoff, Node};
@@ -53,6 +53,7 @@ impl Node {
     }
 
     pub(crate) fn follow_up(self: &Arc<Self>, hub: &Arc<Hub>, followup: Followup) {
+        self.wake_later(hub);
         let (node, hub) = (self.clone(), hub.clone());
         match followup {
             Followup::None => {}
@@ -60,7 +61,18 @@ impl Node {
             Followup::Release => self.spawn(async move {
                 tokio::time::sleep(HOLD).await;
                 hub.release(&node.instruments);
+                node.wake_later(&hub);
             }),
+        }
+    }
+
+    fn wake_later(self: &Arc<Self>, hub: &Arc<Hub>) {
+        if let Some(at) = hub.wake_at() {
+            let hub = hub.clone();
+            self.spawn(async move {
+                sleep_until(at).await;
+                hub.wake();
+            });
         }
     }
 
@@ -113,7 +125,7 @@ impl Node {
         loop {
             match self.bounded(self.load_members(hub.conversation)).await {
                 Ok(Some(members)) => match self.renew_hub(&hub, &members) {
-                    Followup::Reload => {}
+                    Followup::Reload => self.wake_later(&hub),
                     followup => return self.follow_up(&hub, followup),
                 },
                 Ok(None) => {

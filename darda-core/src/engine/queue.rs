@@ -83,8 +83,18 @@ impl EventQueue {
         }
     }
 
-    /// Adds an event. Returns how many were dropped for it: none, or the whole backlog.
+    /// Adds an event and wakes the receiver. Returns how many were dropped for it: none, or the whole
+    /// backlog.
     pub(crate) fn push(&self, event: Event) -> usize {
+        self.add(event, true)
+    }
+
+    /// The same for a receiver that is woken later.
+    pub(crate) fn push_quietly(&self, event: Event) -> usize {
+        self.add(event, false)
+    }
+
+    fn add(&self, event: Event, wakes: bool) -> usize {
         let (dropped, waker) = {
             let mut state = self.state.lock();
             if state.closed {
@@ -104,12 +114,27 @@ impl EventQueue {
                 state.lost = Some(lost);
             }
             state.events.push(event);
-            (dropped, state.waker.take())
+            (dropped, if wakes { state.waker.take() } else { None })
         };
         if let Some(waker) = waker {
             wakes::wake(waker);
         }
         dropped
+    }
+
+    /// Wakes the receiver if there is something for it.
+    pub(crate) fn wake(&self) {
+        let waker = {
+            let mut state = self.state.lock();
+            if state.events.is_empty() {
+                None
+            } else {
+                state.waker.take()
+            }
+        };
+        if let Some(waker) = waker {
+            wakes::wake(waker);
+        }
     }
 
     /// Moves all that waits to `into`: `Ready(true)`. `Ready(false)` when closed and empty.

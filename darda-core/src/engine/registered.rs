@@ -91,7 +91,15 @@ impl SessionCore {
     }
 
     pub(crate) fn tell_uncounted(&self, event: Event, instruments: &Instruments) {
-        let dropped = self.queue.push(event);
+        self.note_dropped(self.queue.push(event), instruments);
+    }
+
+    /// As [`tell_uncounted`](Self::tell_uncounted), for a receiver that is woken later.
+    pub(crate) fn tell_quietly(&self, event: Event, instruments: &Instruments) {
+        self.note_dropped(self.queue.push_quietly(event), instruments);
+    }
+
+    fn note_dropped(&self, dropped: usize, instruments: &Instruments) {
         if dropped > 0 {
             tracing::debug!(session = ?self.id, dropped, "slow session: backlog dropped");
             instruments.session_drops.increment(dropped as u64);

@@ -126,11 +126,11 @@ fn user(number: u64) -> Result<UserId> {
     Ok(UserId::new(format!("user-{number}"))?)
 }
 
-/// Conversations spread over all shards.
+/// Conversations spread over all shards: their first byte is the shard.
 fn conversation(number: u64) -> ConversationId {
     let mut bytes = [0; 16];
-    bytes[..8].copy_from_slice(&number.to_be_bytes());
-    bytes[8..].copy_from_slice(&number.to_le_bytes());
+    bytes[..8].copy_from_slice(&number.to_le_bytes());
+    bytes[8..].copy_from_slice(&number.to_be_bytes());
     ConversationId::from_bytes(bytes)
 }
 
