@@ -1,10 +1,5 @@
 //! A node that asks its sessions to move.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a scene that cannot be made fails its test"
-)]
-
 use std::time::Duration;
 
 use darda_core::model::UserId;
