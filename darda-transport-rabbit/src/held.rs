@@ -155,7 +155,8 @@ impl Held {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::packing::{alone, bundle, tests::entry};
+    use crate::packing::{alone, bundle};
+    use crate::support::entry;
 
     /// Messages of so many entries each, delivered as 1, 2, 3 and so on, and all their entries taken.
     fn held(messages: &[u64]) -> (Held, Vec<u64>) {

@@ -24,5 +24,9 @@ mod live;
 mod packing;
 mod topology;
 
+#[cfg(test)]
+#[path = "../tests/support/mod.rs"]
+mod support;
+
 pub use broker::RabbitBroker;
 pub use config::RabbitConfig;

@@ -13,9 +13,8 @@ use parking_lot::Mutex;
 const FULL: usize = 256 * 1024;
 /// Messages of a batch that still take events: with more routes than that, some are sent twice.
 const OPEN: usize = 32;
-/// Entries of a durable message at the most. A writer is given whole messages: it holds so many times
-/// what it asked for.
-pub(crate) const MAX_ENTRIES: usize = 32;
+/// Entries of a durable message at the most.
+const MAX_ENTRIES: usize = 32;
 /// A durable message is begun anew above this size, in bytes.
 const FULL_DURABLE: usize = 64 * 1024;
 /// What of an average is left when another message is counted.
@@ -152,28 +151,11 @@ pub(crate) fn unpack(bytes: &[u8], events: &mut Vec<LiveEvent>) {
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
+mod tests {
     use darda_core::adapter::decode_entry;
-    use darda_core::model::{ClientId, ConversationId, EntryId, Epoch, Position, UserId};
 
     use super::*;
-
-    pub(crate) fn entry(position: u64, text: &str) -> Arc<Entry> {
-        let conversation = ConversationId::from_bytes([7; 16]);
-        let (sender, client_id) = (UserId::new("alice").unwrap(), ClientId::new("1").unwrap());
-        Arc::new(Entry {
-            conversation,
-            position: Position(position),
-            prev: None,
-            epoch: Epoch(0),
-            id: EntryId::derive(conversation, &sender, &client_id),
-            sender,
-            client_id,
-            body: text.into(),
-            incarnation: 1,
-            relocated: false,
-        })
-    }
+    use crate::support::entry;
 
     /// The queue is the position modulo three.
     fn bundles(entries: &[Arc<Entry>]) -> Vec<Bundle> {

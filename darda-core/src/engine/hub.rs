@@ -62,10 +62,13 @@ struct Pace {
 
 impl Pace {
     /// Whether those who are told an event now, so many, are woken for it.
-    fn wakes(&mut self, receivers: usize, now: Instant) -> bool {
-        let wakes = receivers < PACED
-            || self.quiet >= MOST_QUIET
-            || self.next.is_none_or(|next| next <= now);
+    fn wakes(&mut self, receivers: usize) -> bool {
+        if receivers < PACED {
+            self.quiet = 0;
+            return true;
+        }
+        let now = Instant::now();
+        let wakes = self.quiet >= MOST_QUIET || self.next.is_none_or(|next| next <= now);
         if wakes {
             self.woken(receivers, now);
         } else {
@@ -76,10 +79,8 @@ impl Pace {
 
     fn woken(&mut self, receivers: usize, now: Instant) {
         self.quiet = 0;
-        if receivers >= PACED {
-            let cost = WAKE_COST.saturating_mul(u32::try_from(receivers).unwrap_or(u32::MAX));
-            self.next = Some(now + cost);
-        }
+        let cost = WAKE_COST.saturating_mul(u32::try_from(receivers).unwrap_or(u32::MAX));
+        self.next = Some(now + cost);
     }
 }
 
@@ -403,7 +404,7 @@ impl State {
             }
             _ => None,
         };
-        let wakes = self.pace.wakes(self.subscribers.len(), Instant::now());
+        let wakes = self.pace.wakes(self.subscribers.len());
         let mut told = 0;
         for own in &self.subscribers {
             let hidden = position.is_some_and(|at| at < own.visible_from || at <= own.floor);
