@@ -5,6 +5,8 @@
 #
 # Without options of `darda load`: 1,000 sessions, 200 messages/s, 15 s.
 # --quick: small and short, shows that all runs and that nothing is lost, measures nothing.
+# The same receipts with all, so none in groups of more than 100 members: relayed one by one they would be
+# more than all the rest. Darda is measured with receipts everywhere as well.
 # One node each, all in memory. If DARDA_TEST_…_URL name servers, two nodes each as well: Darda on all three
 # servers, its peers on Redis. DARDA_SERVER names Darda's binary, DARDA the command `darda`.
 set -euo pipefail
@@ -89,20 +91,37 @@ start_centrifugo() {
     exit 1
 }
 
-# measure NAME PROTOCOL: puts the load on the servers that were started, and stops them.
+# measure NAME PROTOCOL [OPTION]…: puts the load on the servers that were started, and stops them.
 results=()
 measure() {
-    local servers=() pids address
+    local name=$1 protocol=$2 servers=() pids address
+    shift 2
     for address in "${addresses[@]}"; do
         servers+=(--server "ws://$address")
     done
     pids=$(IFS=,; echo "${nodes[*]}")
-    printf '\n== %s\n' "$1"
-    "$darda" load --protocol "$2" "${servers[@]}" --pid "server=$pids" \
-        --json "$work/$1.json" "${load[@]}"
-    results+=("$1=$work/$1.json")
+    printf '\n== %s\n' "$name"
+    "$darda" load --protocol "$protocol" "${servers[@]}" --pid "server=$pids" \
+        --json "$work/$name.json" "$@" "${load[@]}"
+    results+=("$name=$work/$name.json")
     addresses=()
     stop
+}
+few=(--receipts-up-to 100)
+
+# Darda in memory, and on servers.
+start_darda() {
+    start darda env -u DARDA_BROKER -u DARDA_CACHE -u DARDA_STORE DARDA_ROLE=both "$server"
+}
+start_darda_nodes() {
+    local -x DARDA_BROKER=$DARDA_TEST_AMQP_URL DARDA_CACHE=$DARDA_TEST_REDIS_URL
+    local -x DARDA_STORE=$DARDA_TEST_MONGO_URL DARDA_NAMESPACE=peers$$-${#results[@]}
+    start darda env DARDA_ROLE=gateway DARDA_NODE=gateway-1 "$server"
+    start darda env DARDA_ROLE=gateway DARDA_NODE=gateway-2 "$server"
+    local gateways=("${addresses[@]}")
+    start darda env DARDA_ROLE=writer DARDA_NODE=writer-1 "$server"
+    # Nobody connects to a writer; its CPU counts.
+    addresses=("${gateways[@]}")
 }
 
 wanted() { [[ ,$only, == *,$1,* ]]; }
@@ -112,40 +131,37 @@ real=
 
 export DARDA_LISTEN=127.0.0.1:0 DARDA_RATE_LIMITS=off DARDA_LOG=warn
 if wanted darda; then
-    start darda env -u DARDA_BROKER -u DARDA_CACHE -u DARDA_STORE DARDA_ROLE=both "$server"
-    measure darda-memory darda
+    start_darda
+    measure darda-memory darda "${few[@]}"
+    start_darda
+    measure darda-memory-all darda
     if [[ $real ]]; then
-        export DARDA_BROKER=$DARDA_TEST_AMQP_URL DARDA_CACHE=$DARDA_TEST_REDIS_URL
-        export DARDA_STORE=$DARDA_TEST_MONGO_URL DARDA_NAMESPACE=peers$$
-        start darda env DARDA_ROLE=gateway DARDA_NODE=gateway-1 "$server"
-        start darda env DARDA_ROLE=gateway DARDA_NODE=gateway-2 "$server"
-        gateways=("${addresses[@]}")
-        start darda env DARDA_ROLE=writer DARDA_NODE=writer-1 "$server"
-        # Nobody connects to a writer; its CPU counts.
-        addresses=("${gateways[@]}")
-        measure darda-two-nodes darda
+        start_darda_nodes
+        measure darda-two-nodes darda "${few[@]}"
+        start_darda_nodes
+        measure darda-two-nodes-all darda
     fi
 fi
 if wanted socketio; then
     (cd tests/peers && npm ci --no-audit --no-fund --silent)
     start socketio node tests/peers/socketio.js
-    measure socketio-memory socketio
+    measure socketio-memory socketio "${few[@]}"
     if [[ $real ]]; then
         start socketio env REDIS_URL="$DARDA_TEST_REDIS_URL" node tests/peers/socketio.js
         start socketio env REDIS_URL="$DARDA_TEST_REDIS_URL" node tests/peers/socketio.js
-        measure socketio-two-nodes socketio
+        measure socketio-two-nodes socketio "${few[@]}"
     fi
 fi
 if wanted centrifugo; then
     if centrifugo=$(scripts/centrifugo.sh); then
         start_centrifugo
-        measure centrifugo-memory centrifugo
+        measure centrifugo-memory centrifugo "${few[@]}"
         if [[ $real ]]; then
             export CENTRIFUGO_ENGINE_TYPE=redis
             export CENTRIFUGO_ENGINE_REDIS_ADDRESS=$DARDA_TEST_REDIS_URL
             start_centrifugo
             start_centrifugo
-            measure centrifugo-two-nodes centrifugo
+            measure centrifugo-two-nodes centrifugo "${few[@]}"
         fi
     else
         echo "SKIPPED: Centrifugo" >&2

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::handshake::client::{Request, Response};
@@ -14,7 +15,41 @@ use tokio_tungstenite::{
 use crate::settings::Tls;
 use crate::{Error, ErrorKind, Result};
 
+impl Tls {
+    /// Believes authorities besides the system's: their certificates in PEM, at least one.
+    ///
+    /// # Errors
+    /// `Invalid` where there is none, or one that cannot be read.
+    pub fn with_authorities_pem(mut self, pem: &[u8]) -> Result<Self> {
+        let before = self.authorities.len();
+        for certificate in CertificateDer::pem_slice_iter(pem) {
+            let certificate = certificate.map_err(|error| {
+                Error::caused(ErrorKind::Invalid, "an authority cannot be read", error)
+            })?;
+            self.authorities.push(certificate.to_vec());
+        }
+        if self.authorities.len() == before {
+            let message = "there is no certificate of an authority in it";
+            return Err(Error::new(ErrorKind::Invalid, message));
+        }
+        Ok(self)
+    }
+
+    /// For tools that open sockets of their own.
+    ///
+    /// # Errors
+    /// `Invalid` where an authority cannot be read.
+    #[cfg(feature = "cli")]
+    pub fn rustls(&self) -> Result<Arc<ClientConfig>> {
+        client_config(self)
+    }
+}
+
 pub(crate) fn connector(tls: &Tls) -> Result<Connector> {
+    Ok(Connector::Rustls(client_config(tls)?))
+}
+
+fn client_config(tls: &Tls) -> Result<Arc<ClientConfig>> {
     let mut roots = RootCertStore::empty();
     // A system without authorities is none that the settings cannot add to.
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
@@ -31,7 +66,7 @@ pub(crate) fn connector(tls: &Tls) -> Result<Connector> {
         .map_err(|error| Error::caused(ErrorKind::Invalid, "TLS cannot be set up", error))?
         .with_root_certificates(roots)
         .with_no_client_auth();
-    Ok(Connector::Rustls(Arc::new(config)))
+    Ok(Arc::new(config))
 }
 
 pub(crate) async fn handshake(

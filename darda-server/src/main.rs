@@ -215,6 +215,7 @@ fn options(settings: &Settings) -> Options {
         .with_roles(settings.role)
         .with_session_queue(settings.session_queue)
         .with_receipt_window(settings.receipt_window)
+        .with_writer_window(settings.writer_window)
         .with_encoder(Encoder::new(darda_server::wire::encode_event));
     let options = match &settings.node {
         Some(name) => options.with_node(NodeId::new(name)),

@@ -28,6 +28,7 @@ fn without_any_setting_the_defaults_count() {
         darda_server::limits::HEADER_TIMEOUT
     );
     assert_eq!(settings.receipt_window, Options::default().receipt_window);
+    assert_eq!(settings.writer_window, Options::default().writer_window);
     assert_eq!(settings.drain, Duration::from_secs(10));
     assert_eq!(settings.node, None);
     assert!(settings.rate_limits && settings.allowed_origins.is_empty());
@@ -65,6 +66,7 @@ fn a_wrong_value_is_an_error_that_names_the_setting_and_the_value() {
         ("DARDA_MAX_SOCKETS", "-1"),
         ("DARDA_SESSION_QUEUE", "1.5"),
         ("DARDA_RECEIPT_WINDOW_MS", "-1"),
+        ("DARDA_WRITER_WINDOW_MS", "-1"),
         ("DARDA_HEARTBEAT_MS", "1"),
         ("DARDA_HEADER_TIMEOUT_MS", "10s"),
         ("DARDA_DRAIN_MS", "99999999999999999999"),

@@ -6,7 +6,7 @@ const number = (value, digits = 1) => (value ?? NaN).toFixed(digits);
 const row = (cells) => cells.map((cell, at) => (at ? cell.padStart(12) : cell.padEnd(22))).join('');
 
 console.log(
-  row(['', 'messages/s', 'ack p99', 'last p50', 'last p99', 'wire p99', 'CPU µs/dlv', 'faults']),
+  row(['', 'messages/s', 'ack p99', 'last p50', 'last p99', 'wire p99', 'receipts/s', 'CPU µs/dlv', 'faults']),
 );
 for (const argument of process.argv.slice(2)) {
   const [name, file] = argument.split('=');
@@ -27,6 +27,7 @@ for (const argument of process.argv.slice(2)) {
       number(last.p50),
       number(last.p99),
       number(report.ms['put on the wire'].p99),
+      number(report.counts['receipts sent'] / report.seconds, 0),
       number(cpu),
       String(report.faults),
     ]),

@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use futures::{SinkExt, StreamExt};
 use serde_json::{Value, json};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
 use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
@@ -17,22 +19,34 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// A server that says what a test wants.
 pub(crate) struct Server {
     listener: TcpListener,
+    encryption: Option<TlsAcceptor>,
 }
 
 /// A connection to it.
-pub(crate) struct Line(WebSocketStream<TcpStream>);
+pub(crate) struct Line(WebSocketStream<Box<dyn Stream>>);
+
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
 impl Server {
     pub(crate) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        Self { listener }
+        Self {
+            listener,
+            encryption: None,
+        }
+    }
+
+    pub(crate) fn with_encryption(mut self, encryption: TlsAcceptor) -> Self {
+        self.encryption = Some(encryption);
+        self
     }
 
     pub(crate) fn url(&self) -> String {
-        format!(
-            "ws://{}/v1/ws?id=alice",
-            self.listener.local_addr().unwrap()
-        )
+        let scheme = self.encryption.as_ref().map_or("ws", |_| "wss");
+        let address = self.listener.local_addr().unwrap();
+        format!("{scheme}://{address}/v1/ws?id=alice")
     }
 
     /// The next connection, after its hello.
@@ -58,9 +72,20 @@ impl Server {
         while line.0.next().await.is_some_and(|it| it.is_ok()) {}
     }
 
+    /// The next client does not believe the server.
+    pub(crate) async fn is_refused(&self) {
+        let (stream, _) = self.listener.accept().await.unwrap();
+        let encryption = self.encryption.as_ref().unwrap();
+        assert!(encryption.accept(stream).await.is_err());
+    }
+
     async fn upgrade(&self) -> Line {
         let accepted = timeout(PATIENCE, self.listener.accept()).await;
         let (stream, _) = accepted.expect("the client does not connect").unwrap();
+        let stream: Box<dyn Stream> = match &self.encryption {
+            Some(encryption) => Box::new(encryption.accept(stream).await.unwrap()),
+            None => Box::new(stream),
+        };
         #[expect(clippy::result_large_err, reason = "the library's signature")]
         let choose = |request: &Request, mut response: Response| {
             let offered = request.headers()["sec-websocket-protocol"].clone();

@@ -87,6 +87,9 @@ pub struct Options {
     pub receipt_window: Duration,
     /// How long an entry may stay unstored before it is handed over again. Default: 10 s.
     pub reap_after: Duration,
+    /// How long a writer that keeps up gathers entries before it stores them: counted from where it
+    /// began its last batch, so that the first one after a pause waits for nothing. Default: 100 ms.
+    pub writer_window: Duration,
     /// Entries that the writer stores at once. Default: 1,000.
     pub writer_batch: usize,
     /// Conversations whose members this node remembers. Default: 10,000.
@@ -117,6 +120,7 @@ impl Default for Options {
             route_ttl: Duration::from_secs(1),
             receipt_window: Duration::from_millis(100),
             reap_after: Duration::from_secs(10),
+            writer_window: Duration::from_millis(100),
             writer_batch: 1000,
             members_cached: 10_000,
             clock: Arc::new(SystemClock),
@@ -176,6 +180,10 @@ impl Options {
     with!(
         /// Sets [`reap_after`](Self::reap_after).
         with_reap_after, reap_after: Duration
+    );
+    with!(
+        /// Sets [`writer_window`](Self::writer_window).
+        with_writer_window, writer_window: Duration
     );
     with!(
         /// Sets [`clock`](Self::clock).

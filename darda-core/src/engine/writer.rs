@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
+use tokio::time::Instant;
 
 use super::batch::Batch;
 use super::node::{Backoff, Node};
@@ -13,6 +14,8 @@ use crate::ports::{Delivery, Verdict};
 const SETTLE_ATTEMPTS: usize = 3;
 /// Entries that the store is given at once at the least, however slow it is.
 const LEAST_INSERT: usize = 8;
+/// A batch of so many is worth its calls: with more waiting the writer does not gather any longer.
+const WORTH: usize = 64;
 /// After a batch of which something could not be stored.
 const AGAIN_PAUSE: Duration = Duration::from_millis(200);
 
@@ -33,8 +36,13 @@ pub(crate) async fn run(node: Arc<Node>) {
                 match batch {
                     Some(Ok(deliveries)) => {
                         backoff.reset();
+                        let (began, few) = (Instant::now(), deliveries.len() < WORTH);
                         if !write(&node, deliveries, &mut pace).await {
                             break;
+                        }
+                        let window = node.options.writer_window;
+                        if few && !node.pause(window.saturating_sub(began.elapsed())).await {
+                            return;
                         }
                     }
                     Some(Err(error)) => {

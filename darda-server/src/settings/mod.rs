@@ -118,6 +118,10 @@ settings! {
     RECEIPT_WINDOW_MS = "100",
         "How long marks of what was delivered and seen are gathered before they are written and passed on, \
          in milliseconds. `0`: only while earlier ones are written.";
+    WRITER_WINDOW_MS = "100",
+        "How long a writer that keeps up gathers entries before it stores them, in milliseconds, from where it \
+         began its last batch: the first after a pause waits for nothing, and with 64 and more waiting it does \
+         not gather. `0`: only while earlier ones are stored. Until then the broker and the outbox keep them.";
     HEARTBEAT_MS = "25000",
         "How often a client is pinged, in milliseconds. A dead one is found after at most twice that.";
     HEADER_TIMEOUT_MS = "10000",
@@ -147,6 +151,7 @@ pub struct Settings {
     pub max_sockets: usize,
     pub session_queue: usize,
     pub receipt_window: Duration,
+    pub writer_window: Duration,
     pub heartbeat: Duration,
     pub header_timeout: Duration,
     pub drain: Duration,
@@ -218,6 +223,7 @@ impl Settings {
             max_sockets: number(MAX_SOCKETS, &text(MAX_SOCKETS)?, 1, 1_000_000)?,
             session_queue: number(SESSION_QUEUE, &text(SESSION_QUEUE)?, 1, 1_000_000)?,
             receipt_window: milliseconds(RECEIPT_WINDOW_MS, &text(RECEIPT_WINDOW_MS)?, 0)?,
+            writer_window: milliseconds(WRITER_WINDOW_MS, &text(WRITER_WINDOW_MS)?, 0)?,
             heartbeat: milliseconds(HEARTBEAT_MS, &text(HEARTBEAT_MS)?, 100)?,
             header_timeout: milliseconds(HEADER_TIMEOUT_MS, &text(HEADER_TIMEOUT_MS)?, 100)?,
             drain: milliseconds(DRAIN_MS, &text(DRAIN_MS)?, 0)?,

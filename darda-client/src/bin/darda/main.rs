@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
-use darda_client::{Client, FileStorage, MemoryStorage, Settings, Updates};
+use darda_client::{Client, FileStorage, MemoryStorage, Settings, Tls, Updates};
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 type Result<T, E = Failure> = std::result::Result<T, E>;
@@ -74,13 +74,34 @@ struct Who {
     /// A directory that keeps cursors and unsent messages; in memory if it is not named.
     #[arg(long)]
     state: Option<PathBuf>,
+    #[command(flatten)]
+    trust: Trust,
+}
+
+/// Whom `wss://` believes.
+#[derive(Debug, Clone, Args)]
+struct Trust {
+    /// A file of authorities' certificates, in PEM, that `wss://` believes besides the system's.
+    #[arg(long)]
+    ca: Option<PathBuf>,
+}
+
+impl Trust {
+    fn tls(&self) -> Result<Tls> {
+        let Some(path) = &self.ca else {
+            return Ok(Tls::default());
+        };
+        let read = std::fs::read(path).map_err(Failure::from);
+        let tls = read.and_then(|pem| Ok(Tls::default().with_authorities_pem(&pem)?));
+        tls.map_err(|error| format!("{}: {error}", path.display()).into())
+    }
 }
 
 impl Who {
     async fn connect(&self) -> Result<(Client, Updates)> {
         let url = self.url.clone();
         let url = url.unwrap_or_else(|| address(&self.server, &self.user));
-        let settings = Settings::new(url);
+        let settings = Settings::new(url).with_tls(self.trust.tls()?);
         Ok(match &self.state {
             Some(directory) => Client::start(settings, FileStorage::open(directory).await?).await?,
             None => Client::start(settings, MemoryStorage::new()).await?,

@@ -9,11 +9,13 @@ use futures::{StreamExt, TryStreamExt, stream};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+use tokio_tungstenite::Connector;
 
 use super::attention::Joined;
 use super::ledger::Fate;
+use super::line::Line;
 use super::mix::{Mix, Turn};
-use super::protocol::{Dialect, Founding};
+use super::protocol::Founding;
 use super::rhythm::{Act, acts};
 use super::session::{Order, Run, Session};
 use super::{Options, ledger};
@@ -45,16 +47,18 @@ struct Member {
 impl Cast {
     pub(super) async fn gather(options: &Options, mix: Arc<Mix>) -> Result<Self> {
         let dialect = options.protocol.dialect();
+        let connector = Connector::Rustls(options.trust.tls()?.rustls()?);
         let name: Arc<str> = format!("load {} ", ClientId::draw()).into();
         let sessions = stream::iter(0..mix.sessions())
             .map(|number| {
                 let server = &options.servers[number % options.servers.len()];
                 let url = dialect.address(server, &user(number));
-                let name = name.clone();
+                let (name, connector) = (name.clone(), connector.clone());
                 async move {
                     let (orders, receiver) = mpsc::channel(ORDERS);
+                    let line = Line::open(&url, dialect.subprotocol(), connector).await?;
                     let opening =
-                        Session::open(number, dialect, &url, receiver, name, options.bytes);
+                        Session::open(number, dialect, line, receiver, name, options.bytes);
                     let task = tokio::spawn(opening.await?.run());
                     Ok::<_, crate::Failure>(Member { orders, task })
                 }
@@ -69,7 +73,8 @@ impl Cast {
             next: 0,
         };
         cast.found(&name).await?;
-        cast.join(dialect).await?;
+        cast.join(options.receipts_up_to.unwrap_or(usize::MAX))
+            .await?;
         Ok(cast)
     }
 
@@ -91,12 +96,13 @@ impl Cast {
         Ok(())
     }
 
-    async fn join(&self, dialect: &dyn Dialect) -> Result<()> {
+    /// Has everybody hear of their conversations, and attend to those of up to so many members.
+    async fn join(&self, receipts_up_to: usize) -> Result<()> {
         let joined = |number: usize| {
             let members = self.mix.conversations()[number].len();
             Joined {
                 conversation: self.conversations[number].clone(),
-                attended: dialect.attends(members),
+                attended: members <= receipts_up_to,
             }
         };
         let attentive = self.mix.is_attentive();

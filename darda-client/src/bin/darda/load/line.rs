@@ -14,7 +14,9 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::http::HeaderValue;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
+use tokio_tungstenite::{
+    Connector, MaybeTlsStream, WebSocketStream, connect_async_tls_with_config,
+};
 
 use crate::Result;
 
@@ -47,7 +49,11 @@ pub(super) enum Incoming {
 }
 
 impl Line {
-    pub(super) async fn open(url: &str, subprotocol: Option<&'static str>) -> Result<Self> {
+    pub(super) async fn open(
+        url: &str,
+        subprotocol: Option<&'static str>,
+        connector: Connector,
+    ) -> Result<Self> {
         let mut request = url.into_client_request()?;
         if let Some(subprotocol) = subprotocol {
             let offered = HeaderValue::from_static(subprotocol);
@@ -58,7 +64,8 @@ impl Line {
         let config = WebSocketConfig::default().read_buffer_size(READ_BUFFER);
         // A chat sends small frames, and each at once.
         let no_delay = true;
-        let connecting = connect_async_with_config(request, Some(config), no_delay);
+        let connecting =
+            connect_async_tls_with_config(request, Some(config), no_delay, Some(connector));
         let (socket, _) = timeout(PATIENCE, connecting)
             .await
             .map_err(|_| format!("{url} does not answer"))?

@@ -41,7 +41,7 @@ use self::mix::{Kind, Mix};
 use self::processes::Named;
 use self::protocol::Protocol;
 use self::report::Report;
-use crate::{Result, complain, say};
+use crate::{Result, Trust, complain, say};
 
 /// What is measured.
 #[derive(Debug, Clone, Args)]
@@ -52,6 +52,8 @@ pub(crate) struct Options {
     /// What the servers speak.
     #[arg(long, value_enum, default_value = "darda")]
     protocol: Protocol,
+    #[command(flatten)]
+    trust: Trust,
     /// What kind of conversations there are.
     #[arg(long = "mix", value_enum, default_value = "even")]
     kind: Kind,
@@ -61,6 +63,9 @@ pub(crate) struct Options {
     /// Members of a conversation of the even mix: 2 is direct, more is a group.
     #[arg(long, default_value_t = 2)]
     members: usize,
+    /// In larger conversations nobody sends receipts or says that they type. Default: no limit.
+    #[arg(long)]
+    receipts_up_to: Option<usize>,
     /// Messages a second, of all sessions together; with --find-rate the first that is tried.
     #[arg(long, default_value_t = 100.0)]
     rate: f64,
@@ -104,7 +109,6 @@ pub(crate) async fn load(options: Options) -> Result<()> {
     if !(options.rate > 0.0 && options.rate.is_finite()) || options.seconds == 0 {
         return Err("there must be a rate, and seconds to measure".into());
     }
-    use_ring();
     let mix = Mix::new(options.kind, options.sessions, options.members)?;
     complain(&format!("connecting {}", mix.about()));
     let mut cast = Cast::gather(&options, Arc::new(mix)).await?;
@@ -137,10 +141,4 @@ fn show(options: &Options, report: Option<&Report>, json: &Value) -> Result<()> 
         complain(&format!("the plot is {}", path.display()));
     }
     Ok(())
-}
-
-/// For `wss://`. A workspace may bring several providers of TLS, among which rustls does not choose.
-fn use_ring() {
-    // It fails if there is one already.
-    drop(rustls::crypto::ring::default_provider().install_default());
 }

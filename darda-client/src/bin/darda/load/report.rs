@@ -42,13 +42,16 @@ pub(super) struct Report {
 impl Report {
     pub(super) fn new(options: &Options, rate: f64, run: &Run, used: Vec<Used>) -> Result<Self> {
         let mix = run.ledger.mix();
-        let about = format!(
+        let mut about = format!(
             "{}, {rate} messages/s for {} s, {}, {} bytes",
             options.protocol.name(),
             options.seconds,
             mix.about(),
             options.bytes,
         );
+        if let Some(members) = options.receipts_up_to {
+            let _ = write!(about, ", receipts up to {members} members");
+        }
         let mut report = Self {
             about,
             rate,

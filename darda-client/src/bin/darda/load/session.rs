@@ -73,16 +73,15 @@ enum Command {
 }
 
 impl Session {
-    /// Connects. `name` is the load's, and begins each text.
+    /// Greets on a new connection. `name` is the load's, and begins each text.
     pub(super) async fn open(
         number: usize,
         dialect: &'static dyn Dialect,
-        url: &str,
+        mut line: Line,
         orders: mpsc::Receiver<Order>,
         name: Arc<str>,
         bytes: usize,
     ) -> Result<Self> {
-        let mut line = Line::open(url, dialect.subprotocol()).await?;
         dialect.greet(&mut line).await?;
         Ok(Self {
             number,

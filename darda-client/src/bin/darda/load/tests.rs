@@ -8,8 +8,10 @@ use clap::Parser;
 use futures::{SinkExt, StreamExt};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
 use tokio::sync::mpsc;
+use tokio_rustls::TlsAcceptor;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -17,6 +19,12 @@ use super::cast::Cast;
 use super::mix::Mix;
 use super::report::Report;
 use super::{Options, step};
+use crate::Result;
+
+#[path = "../../../../tests/support/encryption.rs"]
+mod encryption;
+
+use encryption::encryption;
 
 /// What a server does wrong, with each message whose number ends with a 7.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,22 +44,34 @@ enum Fault {
 type Rooms = Arc<Mutex<HashMap<String, Vec<mpsc::UnboundedSender<String>>>>>;
 
 /// A server of Socket.IO, as far as the load looks. It ends when the handle is dropped.
-async fn serve(fault: Fault) -> (String, AbortOnDropHandle<()>) {
+async fn serve(fault: Fault, encryption: Option<TlsAcceptor>) -> (String, AbortOnDropHandle<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = format!("ws://{}", listener.local_addr().unwrap());
+    let scheme = encryption.as_ref().map_or("ws", |_| "wss");
+    let address = format!("{scheme}://{}", listener.local_addr().unwrap());
     let rooms = Rooms::default();
     let serving = tokio::spawn(async move {
         let mut connections = Vec::new();
         loop {
             let (stream, _) = listener.accept().await.unwrap();
-            let serving = tokio::spawn(connection(stream, rooms.clone(), fault));
+            let (rooms, encryption) = (rooms.clone(), encryption.clone());
+            let serving = tokio::spawn(async move {
+                match encryption {
+                    None => connection(stream, rooms, fault).await,
+                    // Who does not believe the certificate is gone.
+                    Some(encryption) => {
+                        if let Ok(stream) = encryption.accept(stream).await {
+                            connection(stream, rooms, fault).await;
+                        }
+                    }
+                }
+            });
             connections.push(AbortOnDropHandle::new(serving));
         }
     });
     (address, AbortOnDropHandle::new(serving))
 }
 
-async fn connection(stream: TcpStream, rooms: Rooms, fault: Fault) {
+async fn connection(stream: impl AsyncRead + AsyncWrite + Unpin, rooms: Rooms, fault: Fault) {
     let mut socket = tokio_tungstenite::accept_async(stream).await.unwrap();
     let (sender, mut outgoing) = mpsc::unbounded_channel();
     sender.send(r#"0{"sid":"a"}"#.to_owned()).unwrap();
@@ -138,15 +158,19 @@ struct Line {
 
 /// 2 s of 50 messages a second.
 async fn load(fault: Fault, arguments: &[&str]) -> Report {
-    let (address, _serving) = serve(fault).await;
+    let (address, _serving) = serve(fault, None).await;
+    load_on(&address, arguments).await.unwrap()
+}
+
+async fn load_on(address: &str, arguments: &[&str]) -> Result<Report> {
     let common = "load --protocol socketio --rate 50 --seconds 2 --warm-up 0 --patience 2 --server";
-    let line = common.split(' ').chain([&*address]);
+    let line = common.split(' ').chain([address]);
     let options = Line::parse_from(line.chain(arguments.iter().copied())).options;
     let mix = Mix::new(options.kind, options.sessions, options.members).unwrap();
-    let mut cast = Cast::gather(&options, Arc::new(mix)).await.unwrap();
+    let mut cast = Cast::gather(&options, Arc::new(mix)).await?;
     let report = step::measure(&mut cast, &options, options.rate).await;
-    cast.dismiss().await.unwrap();
-    report.unwrap()
+    cast.dismiss().await?;
+    report
 }
 
 fn count(report: &Report, what: &str) -> u64 {
@@ -177,6 +201,36 @@ async fn a_chat_marks_what_it_gets_and_has_no_faults() {
     let marks = count(&report, "receipts sent");
     assert!((100..=500).contains(&marks), "{marks} marks");
     assert!(count(&report, "told of receipts, typing") >= marks);
+}
+
+#[tokio::test]
+async fn nobody_marks_in_conversations_that_are_too_large_for_it() {
+    let chat = ["--mix", "chat", "--sessions", "20", "--receipts-up-to"];
+    let of_two = load(Fault::None, &[&chat[..], &["2"]].concat()).await;
+    let marks = count(&of_two, "receipts sent");
+    // Of 100 messages 60 go to one other, who marks each as delivered and as seen at most.
+    assert!((1..=120).contains(&marks), "{marks} marks");
+    let of_none = load(Fault::None, &[&chat[..], &["1"]].concat()).await;
+    assert_eq!(count(&of_none, "receipts sent"), 0);
+    assert_eq!(count(&of_none, "typing sent"), 0);
+}
+
+#[tokio::test]
+async fn a_load_goes_over_tls_to_a_server_that_is_vouched_for() {
+    let (encryption, certificate) = encryption();
+    let (address, _serving) = serve(Fault::None, Some(encryption)).await;
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(&file, certificate).unwrap();
+    let ca = file.path().to_str().unwrap();
+    let sessions = ["--sessions", "8", "--members", "4"];
+    let report = load_on(&address, &[&sessions[..], &["--ca", ca]].concat()).await;
+    let report = report.unwrap();
+    assert_eq!(report.faults(), 0, "{}", report.table());
+    assert_eq!(count(&report, "acknowledged"), 100);
+
+    let unknown = load_on(&address, &sessions).await.unwrap_err();
+    let unknown = unknown.to_string();
+    assert!(unknown.contains("certificate"), "{unknown}");
 }
 
 #[tokio::test]

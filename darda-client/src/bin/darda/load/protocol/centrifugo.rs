@@ -10,7 +10,7 @@ use serde::de::IgnoredAny;
 use serde_json::json;
 
 use super::super::line::Line;
-use super::{Ask, Dialect, Founding, MANY, Relayed, Said, answered, put};
+use super::{Ask, Dialect, Founding, Relayed, Said, answered, put};
 use crate::Result;
 
 /// An empty object is a ping, and its answer.
@@ -132,10 +132,6 @@ impl Dialect for Centrifugo {
 
     fn echoes(&self) -> bool {
         true
-    }
-
-    fn attends(&self, members: usize) -> bool {
-        members <= MANY
     }
 }
 

@@ -173,10 +173,6 @@ impl Dialect for Darda {
     fn echoes(&self) -> bool {
         false
     }
-
-    fn attends(&self, _: usize) -> bool {
-        true
-    }
 }
 
 /// Asks for what makes a conversation.

@@ -15,9 +15,6 @@ use serde::{Deserialize, Serialize};
 use super::line::Line;
 use crate::Result;
 
-/// Members above which peers are spared receipts and typing. (Darda does not pass typing on there either.)
-const MANY: usize = 100;
-
 /// Whom the load speaks with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Protocol {
@@ -75,9 +72,6 @@ pub(super) trait Dialect: Debug + Send + Sync {
 
     /// Whether the sender of a message gets it too.
     fn echoes(&self) -> bool;
-
-    /// Whether users send receipts, and say that they type, in a conversation of so many members.
-    fn attends(&self, members: usize) -> bool;
 }
 
 /// A conversation to be made.

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use serde::Deserialize;
 
 use super::super::line::Line;
-use super::{Ask, Dialect, Founding, MANY, Relayed, Said, answered, put};
+use super::{Ask, Dialect, Founding, Relayed, Said, answered, put};
 use crate::Result;
 
 // The first digit is Engine.IO's (4 is a message), the second one Socket.IO's.
@@ -107,10 +107,6 @@ impl Dialect for SocketIo {
 
     fn echoes(&self) -> bool {
         false
-    }
-
-    fn attends(&self, members: usize) -> bool {
-        members <= MANY
     }
 }
 
