@@ -58,12 +58,19 @@ impl Subscriptions {
         }
         let dead = connection.dead().clone();
         let batches = consumer.ready_chunks(usize::from(prefetch));
-        let state = (batches, channel, connection, node);
+        let state = (batches, channel, connection, node, None);
         let events = stream::unfold(Some(state), async |state| {
-            let (mut batches, channel, connection, node) = state?;
+            let (mut batches, channel, connection, node, mut last) = state?;
             loop {
+                // Once what came with it is dealt with, so that nobody waits for the acknowledgement.
+                if let Some(last) = last.take() {
+                    let all = BasicAckOptions { multiple: true };
+                    if let Err(error) = channel.basic_ack(last, all).await {
+                        return Some((Err(from_driver(error)), None));
+                    }
+                }
                 let batch = batches.next().await?;
-                let (mut events, mut last) = (Vec::new(), None);
+                let mut events = Vec::new();
                 for delivery in batch {
                     let delivery = match delivery {
                         Ok(delivery) => delivery,
@@ -75,14 +82,9 @@ impl Subscriptions {
                         unpack(&delivery.data, &mut events);
                     }
                 }
-                if let Some(last) = last {
-                    let all = BasicAckOptions { multiple: true };
-                    if let Err(error) = channel.basic_ack(last, all).await {
-                        return Some((Err(from_driver(error)), None));
-                    }
-                }
                 if !events.is_empty() {
-                    return Some((Ok(events), Some((batches, channel, connection, node))));
+                    let state = (batches, channel, connection, node, last);
+                    return Some((Ok(events), Some(state)));
                 }
             }
         });

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::node::Node;
 use crate::error::Result;
 use crate::model::limits::SMALL_CONVERSATION;
-use crate::model::{ConversationId, NodeId, UserId};
+use crate::model::{ConversationId, Members, NodeId, UserId};
 use crate::ports::{LiveEvent, Publication, Route};
 
 const MAX_BATCH: usize = 1000;
@@ -24,7 +24,8 @@ const LOOKUPS: usize = 64;
 /// An event for other nodes.
 #[derive(Debug)]
 pub(crate) struct Outgoing {
-    event: LiveEvent,
+    /// `None`: one is about to follow, for which the way is looked up meanwhile.
+    event: Option<LiveEvent>,
     to: To,
 }
 
@@ -87,8 +88,19 @@ impl Node {
         {
             return;
         }
+        let event = Some(event);
         if self.outgoing.try_send(Outgoing { event, to }).is_err() {
             self.instruments.publish_drops.increment(1);
+        }
+    }
+
+    /// Has the way for a conversation's next event looked up while that is being made.
+    pub(crate) fn foresee(&self, members: &Members) {
+        let looked_up = members.list.len() <= SMALL_CONVERSATION;
+        if looked_up && self.routes.get(members.conversation).is_none() {
+            let to = To::Conversation(members.conversation);
+            // Without room it is looked up when the event comes.
+            let _ = self.outgoing.try_send(Outgoing { event: None, to });
         }
     }
 
@@ -167,6 +179,7 @@ pub(crate) async fn run(node: Arc<Node>, mut inbox: mpsc::Receiver<Outgoing>) {
         let routes = node.routes_of(&batch).await;
         let mut publications = Vec::with_capacity(batch.len());
         for (at, Outgoing { event, to }) in batch.drain(..).enumerate() {
+            let Some(event) = event else { continue };
             match routes.get(&Target::of(at, &to)) {
                 Some(Ok(Some(route))) => {
                     if let Some(encoder) = &node.options.encoder {

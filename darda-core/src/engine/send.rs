@@ -43,6 +43,7 @@ impl Node {
             return Ok(pending);
         }
         let (mut members, mut fresh) = self.copy_for(conversation, &session.user).await?;
+        self.foresee(&members);
         self.check_blocks(&members, &session.user).await?;
         self.check_body(&members, &session.user, &body).await?;
         // A direct conversation has one epoch: its send is not attempted again.
