@@ -1,5 +1,7 @@
 //! When a writer that keeps up stores what comes to it.
 
+#![allow(clippy::unwrap_used, reason = "it speaks for tests")]
+
 use std::sync::Arc;
 use std::time::Duration;
 

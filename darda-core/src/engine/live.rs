@@ -48,7 +48,7 @@ impl Node {
                     });
                 }
             }
-            Audience::Blocks(a, b) => self.forget_blocks(a, b),
+            Audience::Blocks(a, b) => self.blocks.forget(a, b),
         }
     }
 

@@ -4,9 +4,6 @@
 //! and loads the members again if that is another.
 
 use std::sync::Arc;
-use std::time::Duration;
-
-use tokio::time::Instant;
 
 use super::node::Node;
 use super::registered::SessionCore;
@@ -18,8 +15,6 @@ use crate::ports::Membership;
 /// Direct conversations of a list whose members are remembered: who comes back reads a few of them at
 /// once, and nothing has to be loaded for it.
 const DIRECT_REMEMBERED: usize = 64;
-/// How long it is remembered whether one user blocks another, if no node says otherwise.
-const BLOCKS_TTL: Duration = Duration::from_secs(10);
 
 impl Node {
     /// The copy, if there is one.
@@ -133,55 +128,6 @@ impl Node {
         } else {
             self.members_for(conversation, user).await
         }
-    }
-
-    /// Refuses what blocked users say to each other.
-    pub(crate) async fn check_blocks(&self, members: &Members, user: &UserId) -> Result<()> {
-        match members.peer(user) {
-            Some(peer) if peer != user => self.check_block(user, peer).await,
-            _ => Ok(()),
-        }
-    }
-
-    pub(crate) async fn check_block(&self, a: &UserId, b: &UserId) -> Result<()> {
-        let pair = if a <= b {
-            (a.clone(), b.clone())
-        } else {
-            (b.clone(), a.clone())
-        };
-        let known = self.blocks.lock().get(&pair).copied();
-        let blocked = match known {
-            Some((blocked, until)) if Instant::now() < until => blocked,
-            stale => {
-                let answer = self.ports.store.blocked_between(a.clone(), b.clone()).await;
-                match (answer, stale) {
-                    (Ok(blocked), _) => {
-                        let until = Instant::now() + BLOCKS_TTL;
-                        self.blocks.lock().put(pair, (blocked, until));
-                        blocked
-                    }
-                    // While the store is away, sends go on by what was known last.
-                    (Err(error), Some((blocked, _))) if error.is_transient() => blocked,
-                    (Err(error), _) => return Err(error),
-                }
-            }
-        };
-        if blocked {
-            return Err(Error::new(
-                ErrorKind::Blocked,
-                "one of you has blocked the other",
-            ));
-        }
-        Ok(())
-    }
-
-    pub(crate) fn forget_blocks(&self, a: &UserId, b: &UserId) {
-        let pair = if a <= b {
-            (a.clone(), b.clone())
-        } else {
-            (b.clone(), a.clone())
-        };
-        self.blocks.lock().pop(&pair);
     }
 
     /// Refuses one conversation too many.

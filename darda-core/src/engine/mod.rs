@@ -13,6 +13,7 @@
 //! | `receipts`, `pulse`, `registrar` | marks; heads and leases; sessions in the registry |
 
 mod batch;
+mod blocks;
 mod changes;
 mod chat;
 mod handover;

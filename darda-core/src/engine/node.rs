@@ -12,10 +12,10 @@ use governor::{DefaultDirectRateLimiter, DefaultKeyedRateLimiter, NotUntil, Quot
 use lru::LruCache;
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::blocks::Blocks;
 use super::chat::Ports;
 use super::handover::Handover;
 use super::hub::Hub;
@@ -27,8 +27,6 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::model::{ConversationId, Members, NodeId, SessionId, UserId};
 use crate::observe::Instruments;
 
-/// Pairs of users of whom it is remembered whether one blocks the other.
-const BLOCKS_CACHED: NonZeroUsize = NonZeroUsize::new(10_000).unwrap();
 /// Ended sessions that wait to be taken out of the registry.
 const UNREGISTER_QUEUE: usize = 65_536;
 
@@ -41,7 +39,7 @@ pub(crate) struct Node {
     pub(crate) sessions: Sessions,
     pub(crate) hubs: Mutex<HashMap<ConversationId, Arc<Hub>>>,
     pub(crate) members: Mutex<LruCache<ConversationId, Arc<Members>>>,
-    pub(crate) blocks: Mutex<LruCache<(UserId, UserId), (bool, Instant)>>,
+    pub(crate) blocks: Blocks,
     pub(crate) routes: Routes,
     pub(crate) receipts: Receipts,
     pub(crate) handover: mpsc::Sender<Handover>,
@@ -79,7 +77,7 @@ impl Node {
             sessions: Sessions::default(),
             hubs: Mutex::default(),
             members: Mutex::new(LruCache::new(remembered)),
-            blocks: Mutex::new(LruCache::new(BLOCKS_CACHED)),
+            blocks: Blocks::default(),
             routes: Routes::new(remembered, options.route_ttl),
             receipts: Receipts::default(),
             handover,

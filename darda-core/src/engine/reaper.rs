@@ -46,7 +46,7 @@ async fn reap(node: &Arc<Node>) -> Result<usize> {
         tracing::info!(count, "entries are handed over again");
         node.ports.broker.enqueue(overdue.clone()).await?;
         node.instruments.reaped.increment(count as u64);
-        overdue.iter().for_each(|entry| node.announce(entry, None));
+        overdue.iter().for_each(|entry| node.announce(entry));
     }
     Ok(count)
 }

@@ -54,7 +54,7 @@ impl Node {
     pub(crate) fn tell_moved(self: &Arc<Self>, entry: &Arc<Entry>, from: Position) {
         self.instruments.writer_relocated.increment(1);
         self.tell_withdrawn(entry, from, Some(entry.position));
-        self.announce(entry, None);
+        self.announce(entry);
     }
 
     /// Deals with an entry whose id is stored at another position.

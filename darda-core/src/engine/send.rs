@@ -9,7 +9,9 @@ use super::registered::SessionCore;
 use super::surface::{Ack, Pending, SendRequest};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::permissions::{Action, allowed};
-use crate::model::{Body, ConversationKind, Entry, EntryId, Epoch, Members, SessionId, UserId};
+use crate::model::{
+    Body, ConversationId, ConversationKind, Entry, EntryId, Epoch, Members, SessionId, UserId,
+};
 use crate::ports::{Admission, Append, Appended, Audience, EventBody, LiveEvent};
 
 /// Attempts at an append that membership changes overtake.
@@ -69,8 +71,13 @@ impl Node {
             match self.ports.cache.append(append).await? {
                 Appended::New(entry) => {
                     let ack = ack(&entry, false);
-                    let handover = self.hand_over(entry.clone());
-                    self.announce(&entry, Some(session.id.clone()));
+                    let body = EventBody::Entry(entry.clone());
+                    let event =
+                        to_members(conversation, entry.epoch, body, Some(session.id.clone()));
+                    // The way to other nodes is the longest, and telling many here takes its time.
+                    self.publish(event.clone(), To::Conversation(conversation));
+                    let handover = self.hand_over(entry);
+                    self.deliver(event);
                     return Ok(self.pending(ack, Some(handover?)));
                 }
                 Appended::Repeat { position, pending } => {
@@ -107,11 +114,7 @@ impl Node {
     }
 
     /// Answers a repeat that the cache may have forgotten.
-    async fn look_up(
-        &self,
-        conversation: crate::model::ConversationId,
-        id: EntryId,
-    ) -> Result<Option<Pending>> {
+    async fn look_up(&self, conversation: ConversationId, id: EntryId) -> Result<Option<Pending>> {
         if let Some(entry) = self.ports.cache.find(conversation, id).await? {
             self.instruments.repeats.increment(1);
             let handover = self.hand_over(entry.clone())?;
@@ -170,8 +173,8 @@ impl Node {
     }
 
     /// Tells of an entry, here and on other nodes.
-    pub(crate) fn announce(self: &Arc<Self>, entry: &Arc<Entry>, origin: Option<SessionId>) {
-        self.tell_members(entry, EventBody::Entry(entry.clone()), origin);
+    pub(crate) fn announce(self: &Arc<Self>, entry: &Arc<Entry>) {
+        self.tell_members(entry, EventBody::Entry(entry.clone()), None);
     }
 
     /// Tells those who are members under the entry's epoch or a later one.
@@ -186,22 +189,31 @@ impl Node {
 
     pub(crate) fn tell_conversation(
         self: &Arc<Self>,
-        conversation: crate::model::ConversationId,
+        conversation: ConversationId,
         epoch: Epoch,
         body: EventBody,
         origin: Option<SessionId>,
     ) {
-        let audience = Audience::Members {
-            conversation,
-            epoch,
-        };
-        let event = LiveEvent {
-            audience,
-            origin,
-            event: body.into(),
-        };
+        let event = to_members(conversation, epoch, body, origin);
         self.publish(event.clone(), To::Conversation(conversation));
         self.deliver(event);
+    }
+}
+
+fn to_members(
+    conversation: ConversationId,
+    epoch: Epoch,
+    body: EventBody,
+    origin: Option<SessionId>,
+) -> LiveEvent {
+    let audience = Audience::Members {
+        conversation,
+        epoch,
+    };
+    LiveEvent {
+        audience,
+        origin,
+        event: body.into(),
     }
 }
 

@@ -378,7 +378,7 @@ impl Session {
     }
 
     fn blocks_changed(&self, other: UserId) {
-        self.node.forget_blocks(self.user(), &other);
+        self.node.blocks.forget(self.user(), &other);
         let audience = Audience::Blocks(self.user().clone(), other);
         // Nobody is told; the nodes look it up again.
         let event = EventBody::Heads { heads: Vec::new() }.into();

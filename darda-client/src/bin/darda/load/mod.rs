@@ -63,7 +63,7 @@ pub(crate) struct Options {
     /// Members of a conversation of the even mix: 2 is direct, more is a group.
     #[arg(long, default_value_t = 2)]
     members: usize,
-    /// In larger conversations nobody sends receipts or says that they type. Default: no limit.
+    /// Members of a conversation above which nobody sends receipts or says that they type. Default: no limit.
     #[arg(long)]
     receipts_up_to: Option<usize>,
     /// Messages a second, of all sessions together; with --find-rate the first that is tried.
