@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use lru::LruCache;
 use parking_lot::Mutex;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::node::Node;
 use crate::error::{Error, ErrorKind, Result};
@@ -14,10 +14,14 @@ use crate::model::{Members, UserId};
 
 /// Pairs that are remembered.
 const REMEMBERED: NonZeroUsize = NonZeroUsize::new(10_000).unwrap();
-/// How long an answer is good for, if no node says otherwise.
-const GOOD_FOR: Duration = Duration::from_secs(10);
-/// The age at which it is asked for again, so that those who write to each other do not wait for it.
-const RENEWED_AT: Duration = Duration::from_secs(5);
+/// How long an answer is good for, if no node says otherwise. Whoever writes less often than that waits for
+/// the store with each message.
+const GOOD_FOR: Duration = Duration::from_secs(60);
+/// The age at which it is asked for again, so that those who write to each other do not wait for it; and
+/// how long a store that did not answer is left alone.
+const ASKED_EVERY: Duration = Duration::from_secs(5);
+/// For the store's answer, where there is an older one to go on by.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The smaller one first.
 type Pair = (UserId, UserId);
@@ -29,8 +33,17 @@ pub(crate) struct Blocks(Mutex<LruCache<Pair, Known>>);
 #[derive(Debug, Clone, Copy)]
 struct Known {
     blocked: bool,
-    since: Instant,
-    renewing: bool,
+    good_until: Instant,
+    ask_at: Instant,
+}
+
+/// What is to be done about what is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Use {
+    AsItIs,
+    /// And the caller asks meanwhile; nobody else does.
+    Renew,
+    OnlyIfTheStoreIsAway,
 }
 
 impl Default for Blocks {
@@ -49,36 +62,57 @@ impl Blocks {
         self.0.lock().pop(&pair(a, b));
     }
 
-    /// What is known, and whether the caller is to ask again.
-    fn get(&self, pair: &Pair) -> Option<(Known, bool)> {
+    /// Whatever was changed lately may have been missed.
+    pub(crate) fn doubt(&self) {
+        let now = Instant::now();
+        for (_, known) in self.0.lock().iter_mut() {
+            known.good_until = now;
+        }
+    }
+
+    fn get(&self, pair: &Pair) -> Option<(bool, Use)> {
         let mut known = self.0.lock();
         let known = known.get_mut(pair)?;
-        let renew = known.since.elapsed() >= RENEWED_AT && !known.renewing;
-        known.renewing |= renew;
-        Some((*known, renew))
+        let now = Instant::now();
+        let what = if known.good_until <= now {
+            Use::OnlyIfTheStoreIsAway
+        } else if known.ask_at <= now {
+            known.ask_at = now + ASKED_EVERY;
+            Use::Renew
+        } else {
+            Use::AsItIs
+        };
+        Some((known.blocked, what))
     }
 
     fn put(&self, pair: Pair, blocked: bool) {
         self.0.lock().put(pair, Known::new(blocked));
     }
 
-    /// Takes an answer over, unless the pair was forgotten while it was asked for. `None`: there was none.
-    fn renew(&self, pair: &Pair, answer: Option<bool>) {
+    /// Takes an answer over, unless the pair was forgotten while it was asked for.
+    fn renew(&self, pair: &Pair, blocked: bool) {
         if let Some(known) = self.0.lock().peek_mut(pair) {
-            match answer {
-                Some(blocked) => *known = Known::new(blocked),
-                None => known.renewing = false,
-            }
+            *known = Known::new(blocked);
+        }
+    }
+
+    /// The store did not answer.
+    fn go_on(&self, pair: &Pair) {
+        if let Some(known) = self.0.lock().peek_mut(pair) {
+            let next = Instant::now() + ASKED_EVERY;
+            known.good_until = known.good_until.max(next);
+            known.ask_at = next;
         }
     }
 }
 
 impl Known {
     fn new(blocked: bool) -> Self {
+        let now = Instant::now();
         Self {
             blocked,
-            since: Instant::now(),
-            renewing: false,
+            good_until: now + GOOD_FOR,
+            ask_at: now + ASKED_EVERY,
         }
     }
 }
@@ -105,36 +139,36 @@ impl Node {
     }
 
     async fn is_blocked(self: &Arc<Self>, pair: Pair) -> Result<bool> {
-        let known = self.blocks.get(&pair);
-        if let Some((known, renew)) = known
-            && known.since.elapsed() < GOOD_FOR
-        {
-            if renew {
-                self.renew_block(pair);
+        match self.blocks.get(&pair) {
+            Some((blocked, Use::AsItIs)) => Ok(blocked),
+            Some((blocked, Use::Renew)) => {
+                let node = self.clone();
+                self.spawn(async move {
+                    if let Ok(blocked) = node.bounded(node.ask_for_block(&pair)).await {
+                        node.blocks.renew(&pair, blocked);
+                    }
+                });
+                Ok(blocked)
             }
-            return Ok(known.blocked);
-        }
-        let answer = self.ask_for_block(&pair).await;
-        match (answer, known) {
-            (Ok(blocked), _) => {
+            Some((known, Use::OnlyIfTheStoreIsAway)) => {
+                match timeout(PATIENCE, self.ask_for_block(&pair)).await {
+                    Ok(Ok(blocked)) => {
+                        self.blocks.put(pair, blocked);
+                        Ok(blocked)
+                    }
+                    Ok(Err(error)) if !error.is_transient() => Err(error),
+                    Ok(Err(_)) | Err(_) => {
+                        self.blocks.go_on(&pair);
+                        Ok(known)
+                    }
+                }
+            }
+            None => {
+                let blocked = self.ask_for_block(&pair).await?;
                 self.blocks.put(pair, blocked);
                 Ok(blocked)
             }
-            // While the store is away, sends go on by what was known last.
-            (Err(error), Some((known, _))) if error.is_transient() => {
-                self.blocks.renew(&pair, None);
-                Ok(known.blocked)
-            }
-            (Err(error), _) => Err(error),
         }
-    }
-
-    fn renew_block(self: &Arc<Self>, pair: Pair) {
-        let node = self.clone();
-        self.spawn(async move {
-            let answer = node.bounded(node.ask_for_block(&pair)).await;
-            node.blocks.renew(&pair, answer.ok());
-        });
     }
 
     async fn ask_for_block(&self, (a, b): &Pair) -> Result<bool> {
@@ -153,18 +187,17 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_answer_is_asked_for_again_once_and_before_it_is_too_old() {
+    async fn an_answer_is_asked_for_again_by_one_while_it_is_good() {
         let blocks = Blocks::default();
         blocks.put(two(), false);
-        assert!(matches!(blocks.get(&two()), Some((_, false))));
-        tokio::time::advance(RENEWED_AT).await;
-        assert!(matches!(blocks.get(&two()), Some((_, true))));
-        assert!(matches!(blocks.get(&two()), Some((_, false))));
-        blocks.renew(&two(), None);
-        assert!(matches!(blocks.get(&two()), Some((_, true))));
-        blocks.renew(&two(), Some(true));
-        let (known, renew) = blocks.get(&two()).unwrap();
-        assert!(known.blocked && !renew && known.since == Instant::now());
+        assert_eq!(blocks.get(&two()), Some((false, Use::AsItIs)));
+        tokio::time::advance(ASKED_EVERY).await;
+        assert_eq!(blocks.get(&two()), Some((false, Use::Renew)));
+        assert_eq!(blocks.get(&two()), Some((false, Use::AsItIs)));
+        blocks.renew(&two(), true);
+        assert_eq!(blocks.get(&two()), Some((true, Use::AsItIs)));
+        tokio::time::advance(GOOD_FOR).await;
+        assert_eq!(blocks.get(&two()), Some((true, Use::OnlyIfTheStoreIsAway)));
     }
 
     #[tokio::test]
@@ -173,7 +206,19 @@ mod tests {
         blocks.put(two(), false);
         let (first, second) = two();
         blocks.forget(&second, &first);
-        blocks.renew(&two(), Some(false));
-        assert!(blocks.get(&two()).is_none());
+        blocks.renew(&two(), false);
+        assert_eq!(blocks.get(&two()), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_doubted_serves_while_the_store_is_away() {
+        let blocks = Blocks::default();
+        blocks.put(two(), true);
+        blocks.doubt();
+        assert_eq!(blocks.get(&two()), Some((true, Use::OnlyIfTheStoreIsAway)));
+        blocks.go_on(&two());
+        assert_eq!(blocks.get(&two()), Some((true, Use::AsItIs)));
+        tokio::time::advance(ASKED_EVERY).await;
+        assert_eq!(blocks.get(&two()), Some((true, Use::OnlyIfTheStoreIsAway)));
     }
 }

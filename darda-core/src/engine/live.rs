@@ -159,8 +159,9 @@ impl Node {
     }
 
     /// Whatever was sent while nothing came in is lost: the heads say what, and the lists of
-    /// conversations who was brought in or taken out.
+    /// conversations who was brought in or taken out. Who blocks whom is asked for.
     fn look_back(&self) {
+        self.blocks.doubt();
         let now = Instant::now();
         for (at, session) in (0..).zip(self.sessions.all()) {
             session.pulse_at(Pulse::Heads, now);
