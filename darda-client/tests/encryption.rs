@@ -1,5 +1,12 @@
 //! `wss://`: whom a client believes.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
 #[path = "support/encryption.rs"]
 mod encryption;
 mod support;

@@ -1,5 +1,7 @@
 //! A server that says what a test wants.
 
+#![allow(dead_code, reason = "each test uses its part")]
+
 use std::time::Duration;
 
 use futures::{SinkExt, StreamExt};
