@@ -12,6 +12,9 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Entry, Position};
 use crate::ports::{Broker, Delivery, DeliveryTag, Verdict};
 
+/// Streams to which an entry may come again whose verdict was on its way when the one before was dropped.
+const STREAMS: usize = 5;
+
 pub(super) type Deliveries = BoxStream<'static, Result<Vec<Delivery>>>;
 
 /// Receives until there are so many.
@@ -192,7 +195,7 @@ pub(super) async fn unsettled_entries_of_a_dropped_stream_go_to_the_next(
     nothing_before(&*broker, &mut stream, log.entry(9, "marker")).await
 }
 
-pub(super) async fn an_entry_settled_by_itself_does_not_come_again(
+pub(super) async fn an_entry_settled_by_itself_comes_no_more(
     broker: Arc<dyn Broker>,
 ) -> Result<()> {
     let log = Log::new();
@@ -200,14 +203,24 @@ pub(super) async fn an_entry_settled_by_itself_does_not_come_again(
     for entry in log.entries(4) {
         broker.enqueue(vec![entry]).await?;
     }
-    let received = receive(&mut stream, 4).await?;
-    give(&*broker, &received[1..2], Verdict::Done).await?;
-    drop(stream);
-    let mut stream = broker.consume(10).await?;
-    let mut again = positions(&delivered(&receive(&mut stream, 3).await?));
-    again.sort_unstable();
-    assert_eq!(again, [1, 3, 4]);
-    Ok(())
+    let mut received = receive(&mut stream, 4).await?;
+    for _ in 0..STREAMS {
+        received.retain(|it| it.entry.position == Position(2));
+        give(&*broker, &received, Verdict::Done).await?;
+        drop(stream);
+        stream = broker.consume(10).await?;
+        received = receive(&mut stream, 3).await?;
+        let mut again = positions(&delivered(&received));
+        again.sort_unstable();
+        if again == [1, 3, 4] {
+            return Ok(());
+        }
+        // The verdict came too late: the others may still be on their way.
+        while !(received.iter()).any(|it| it.entry.position == Position(4)) {
+            received.extend(next(&mut stream).await?);
+        }
+    }
+    panic!("a settled entry comes again and again");
 }
 
 pub(super) async fn what_waits_beyond_a_batch_is_not_settled_with_it(

@@ -337,7 +337,7 @@ list! {
         an_entry_to_do_again_comes_again,
         a_dead_entry_never_comes_again,
         unsettled_entries_of_a_dropped_stream_go_to_the_next,
-        an_entry_settled_by_itself_does_not_come_again,
+        an_entry_settled_by_itself_comes_no_more,
         what_waits_beyond_a_batch_is_not_settled_with_it,
         one_consumer_is_given_all_of_a_shard,
         another_consumer_takes_over,

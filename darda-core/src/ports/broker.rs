@@ -60,7 +60,8 @@ pub struct Publication {
 ///   again until its verdict is [`Verdict::Done`] or [`Verdict::Dead`], whatever consumer or broker
 ///   process dies meanwhile;
 /// - a settled entry never comes again from its stream. Another stream may bring it once more, if entries
-///   that were enqueued with it were not settled when its stream was dropped;
+///   that were enqueued with it were not settled when its stream was dropped, or if the verdict was still
+///   on its way then;
 /// - while a consumer of a shard lives, no other is given entries of that shard; when a consumer's
 ///   stream is dropped, its unsettled deliveries go to the next;
 /// - [`Verdict::Dead`] keeps the entry in a place of its own and never delivers it again;
