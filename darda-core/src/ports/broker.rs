@@ -64,7 +64,7 @@ pub struct Publication {
 ///   on its way then;
 /// - while a consumer of a shard lives, no other is given entries of that shard; when a consumer's
 ///   stream is dropped, its unsettled deliveries go to the next;
-/// - [`Verdict::Dead`] keeps the entry in a place of its own and never delivers it again;
+/// - [`Verdict::Dead`] keeps the entry in a place of its own and delivers it no more, but for that;
 /// - the durable queues are bounded; when one is full, `enqueue` fails with
 ///   [`ErrorKind::Busy`](crate::ErrorKind::Busy) and `retry_after`, and keeps nothing of the batch
 ///   that it can tell apart;
