@@ -23,10 +23,8 @@ impl Tls {
     pub fn with_authorities_pem(mut self, pem: &[u8]) -> Result<Self> {
         let before = self.authorities.len();
         for certificate in CertificateDer::pem_slice_iter(pem) {
-            let certificate = certificate.map_err(|error| {
-                Error::caused(ErrorKind::Invalid, "an authority cannot be read", error)
-            })?;
-            self.authorities.push(certificate.to_vec());
+            self.authorities
+                .push(certificate.map_err(unreadable)?.to_vec());
         }
         if self.authorities.len() == before {
             let message = "there is no certificate of an authority in it";
@@ -45,6 +43,10 @@ impl Tls {
     }
 }
 
+fn unreadable(error: impl std::error::Error + Send + Sync + 'static) -> Error {
+    Error::caused(ErrorKind::Invalid, "an authority cannot be read", error)
+}
+
 pub(crate) fn connector(tls: &Tls) -> Result<Connector> {
     Ok(Connector::Rustls(client_config(tls)?))
 }
@@ -56,9 +58,7 @@ fn client_config(tls: &Tls) -> Result<Arc<ClientConfig>> {
     for authority in &tls.authorities {
         roots
             .add(CertificateDer::from(authority.clone()))
-            .map_err(|error| {
-                Error::caused(ErrorKind::Invalid, "an authority cannot be read", error)
-            })?;
+            .map_err(unreadable)?;
     }
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ClientConfig::builder_with_provider(provider)

@@ -8,7 +8,7 @@
 //! | `handover`, `publish` | batches to the broker: durable, and live |
 //! | `live`, `hub`, `queue` | events on their way to sessions |
 //! | `log`, `reading`, `list` | attach, history, resume; the list of conversations |
-//! | `members` | who may see what |
+//! | `members`, `blocks` | who may see what; who blocks whom |
 //! | `writer`, `relocation`, `reaper` | entries on their way to the store |
 //! | `receipts`, `pulse`, `registrar` | marks; heads and leases; sessions in the registry |
 
