@@ -28,7 +28,14 @@ type Pair = (UserId, UserId);
 
 /// What is known of pairs of users.
 #[derive(Debug)]
-pub(crate) struct Blocks(Mutex<LruCache<Pair, Known>>);
+pub(crate) struct Blocks(Mutex<State>);
+
+#[derive(Debug)]
+struct State {
+    pairs: LruCache<Pair, Known>,
+    /// How often something may have changed. What was asked before the last time is no news.
+    changes: u64,
+}
 
 #[derive(Debug, Clone, Copy)]
 struct Known {
@@ -48,7 +55,10 @@ enum Use {
 
 impl Default for Blocks {
     fn default() -> Self {
-        Self(Mutex::new(LruCache::new(REMEMBERED)))
+        Self(Mutex::new(State {
+            pairs: LruCache::new(REMEMBERED),
+            changes: 0,
+        }))
     }
 }
 
@@ -59,20 +69,24 @@ fn pair(a: &UserId, b: &UserId) -> Pair {
 
 impl Blocks {
     pub(crate) fn forget(&self, a: &UserId, b: &UserId) {
-        self.0.lock().pop(&pair(a, b));
+        let mut state = self.0.lock();
+        state.changes += 1;
+        state.pairs.pop(&pair(a, b));
     }
 
     /// Whatever was changed lately may have been missed.
     pub(crate) fn doubt(&self) {
         let now = Instant::now();
-        for (_, known) in self.0.lock().iter_mut() {
+        let mut state = self.0.lock();
+        state.changes += 1;
+        for (_, known) in state.pairs.iter_mut() {
             known.good_until = now;
         }
     }
 
     fn get(&self, pair: &Pair) -> Option<(bool, Use)> {
-        let mut known = self.0.lock();
-        let known = known.get_mut(pair)?;
+        let mut state = self.0.lock();
+        let known = state.pairs.get_mut(pair)?;
         let now = Instant::now();
         let what = if known.good_until <= now {
             Use::OnlyIfTheStoreIsAway
@@ -85,20 +99,21 @@ impl Blocks {
         Some((known.blocked, what))
     }
 
-    fn put(&self, pair: Pair, blocked: bool) {
-        self.0.lock().put(pair, Known::new(blocked));
+    fn changes(&self) -> u64 {
+        self.0.lock().changes
     }
 
-    /// Takes an answer over, unless the pair was forgotten while it was asked for.
-    fn renew(&self, pair: &Pair, blocked: bool) {
-        if let Some(known) = self.0.lock().peek_mut(pair) {
-            *known = Known::new(blocked);
+    /// Remembers an answer to what was asked when so much had changed, unless more has since.
+    fn learn(&self, pair: Pair, blocked: bool, changes: u64) {
+        let mut state = self.0.lock();
+        if state.changes == changes {
+            state.pairs.put(pair, Known::new(blocked));
         }
     }
 
     /// The store did not answer.
     fn go_on(&self, pair: &Pair) {
-        if let Some(known) = self.0.lock().peek_mut(pair) {
+        if let Some(known) = self.0.lock().pairs.peek_mut(pair) {
             let next = Instant::now() + ASKED_EVERY;
             known.good_until = known.good_until.max(next);
             known.ask_at = next;
@@ -144,36 +159,31 @@ impl Node {
             Some((blocked, Use::Renew)) => {
                 let node = self.clone();
                 self.spawn(async move {
-                    if let Ok(blocked) = node.bounded(node.ask_for_block(&pair)).await {
-                        node.blocks.renew(&pair, blocked);
-                    }
+                    // Without an answer the old one serves until it is no longer good.
+                    let _ = node.bounded(node.ask_for_block(pair)).await;
                 });
                 Ok(blocked)
             }
             Some((known, Use::OnlyIfTheStoreIsAway)) => {
-                match timeout(PATIENCE, self.ask_for_block(&pair)).await {
-                    Ok(Ok(blocked)) => {
-                        self.blocks.put(pair, blocked);
-                        Ok(blocked)
-                    }
+                match timeout(PATIENCE, self.ask_for_block(pair.clone())).await {
                     Ok(Err(error)) if !error.is_transient() => Err(error),
+                    Ok(Ok(blocked)) => Ok(blocked),
                     Ok(Err(_)) | Err(_) => {
                         self.blocks.go_on(&pair);
                         Ok(known)
                     }
                 }
             }
-            None => {
-                let blocked = self.ask_for_block(&pair).await?;
-                self.blocks.put(pair, blocked);
-                Ok(blocked)
-            }
+            None => self.ask_for_block(pair).await,
         }
     }
 
-    async fn ask_for_block(&self, (a, b): &Pair) -> Result<bool> {
-        let store = &self.ports.store;
-        store.blocked_between(a.clone(), b.clone()).await
+    async fn ask_for_block(&self, pair: Pair) -> Result<bool> {
+        let changes = self.blocks.changes();
+        let (a, b) = pair.clone();
+        let blocked = self.ports.store.blocked_between(a, b).await?;
+        self.blocks.learn(pair, blocked, changes);
+        Ok(blocked)
     }
 }
 
@@ -189,31 +199,37 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn an_answer_is_asked_for_again_by_one_while_it_is_good() {
         let blocks = Blocks::default();
-        blocks.put(two(), false);
+        blocks.learn(two(), false, blocks.changes());
         assert_eq!(blocks.get(&two()), Some((false, Use::AsItIs)));
         tokio::time::advance(ASKED_EVERY).await;
         assert_eq!(blocks.get(&two()), Some((false, Use::Renew)));
         assert_eq!(blocks.get(&two()), Some((false, Use::AsItIs)));
-        blocks.renew(&two(), true);
+        blocks.learn(two(), true, blocks.changes());
         assert_eq!(blocks.get(&two()), Some((true, Use::AsItIs)));
         tokio::time::advance(GOOD_FOR).await;
         assert_eq!(blocks.get(&two()), Some((true, Use::OnlyIfTheStoreIsAway)));
     }
 
     #[tokio::test]
-    async fn an_answer_to_what_was_forgotten_meanwhile_is_not_taken() {
+    async fn an_answer_from_before_a_change_is_not_remembered() {
         let blocks = Blocks::default();
-        blocks.put(two(), false);
+        let asked = blocks.changes();
         let (first, second) = two();
         blocks.forget(&second, &first);
-        blocks.renew(&two(), false);
+        blocks.learn(two(), false, asked);
         assert_eq!(blocks.get(&two()), None);
+
+        blocks.learn(two(), false, blocks.changes());
+        let asked = blocks.changes();
+        blocks.doubt();
+        blocks.learn(two(), false, asked);
+        assert_eq!(blocks.get(&two()), Some((false, Use::OnlyIfTheStoreIsAway)));
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_is_doubted_serves_while_the_store_is_away() {
         let blocks = Blocks::default();
-        blocks.put(two(), true);
+        blocks.learn(two(), true, blocks.changes());
         blocks.doubt();
         assert_eq!(blocks.get(&two()), Some((true, Use::OnlyIfTheStoreIsAway)));
         blocks.go_on(&two());

@@ -97,9 +97,10 @@ impl Node {
     /// Has the way for a conversation's next event looked up while that is being made.
     pub(crate) fn foresee(&self, members: &Members) {
         let looked_up = members.list.len() <= SMALL_CONVERSATION;
-        if looked_up && self.routes.get(members.conversation).is_none() {
+        // The events come first: otherwise the way is looked up when its event comes.
+        let room = self.outgoing.capacity() > self.outgoing.max_capacity() / 2;
+        if looked_up && room && self.routes.get(members.conversation).is_none() {
             let to = To::Conversation(members.conversation);
-            // Without room it is looked up when the event comes.
             let _ = self.outgoing.try_send(Outgoing { event: None, to });
         }
     }

@@ -4,17 +4,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
-use tokio::time::Instant;
+use futures::stream::BoxStream;
+use tokio::time::{Instant, timeout_at};
 
 use super::batch::Batch;
 use super::node::{Backoff, Node};
+use crate::error::Result;
 use crate::ports::{Delivery, Verdict};
 
 /// Attempts at giving verdicts before the stream is given up.
 const SETTLE_ATTEMPTS: usize = 3;
 /// Entries that the store is given at once at the least, however slow it is.
 const LEAST_INSERT: usize = 8;
-/// A batch of so many is worth its calls: with more waiting the writer does not gather any longer.
+/// A batch of so many is worth its calls: the writer does not gather more.
 const WORTH: usize = 64;
 /// After a batch of which something could not be stored.
 const AGAIN_PAUSE: Duration = Duration::from_millis(200);
@@ -22,42 +24,66 @@ const AGAIN_PAUSE: Duration = Duration::from_millis(200);
 pub(crate) async fn run(node: Arc<Node>) {
     let mut backoff = Backoff::new();
     let mut pace = Pace::new(node.options.writer_batch);
+    let worth = WORTH.min(node.options.writer_batch);
     loop {
         match node
             .bounded(node.ports.broker.consume(node.options.writer_batch))
             .await
         {
-            Ok(mut stream) => loop {
-                let batch = tokio::select! {
-                    biased;
-                    () = node.stop.cancelled() => return,
-                    batch = stream.next() => batch,
-                };
-                match batch {
-                    Some(Ok(deliveries)) => {
-                        backoff.reset();
-                        let (began, few) = (Instant::now(), deliveries.len() < WORTH);
-                        if !write(&node, deliveries, &mut pace).await {
+            Ok(mut stream) => {
+                let mut gathers_until = Instant::now();
+                loop {
+                    let batch = tokio::select! {
+                        biased;
+                        () = node.stop.cancelled() => return,
+                        batch = gather(&mut stream, worth, gathers_until) => batch,
+                    };
+                    match batch {
+                        Some(Ok(deliveries)) => {
+                            backoff.reset();
+                            gathers_until = Instant::now() + node.options.writer_window;
+                            if !write(&node, deliveries, &mut pace).await {
+                                break;
+                            }
+                        }
+                        Some(Err(error)) => {
+                            tracing::warn!(%error, "the writer's stream ends");
                             break;
                         }
-                        let window = node.options.writer_window;
-                        if few && !node.pause(window.saturating_sub(began.elapsed())).await {
-                            return;
-                        }
+                        None => break,
                     }
-                    Some(Err(error)) => {
-                        tracing::warn!(%error, "the writer's stream ends");
-                        break;
-                    }
-                    None => break,
                 }
-            },
+            }
             Err(error) => tracing::warn!(%error, "nothing to write from"),
         }
         if !node.pause(backoff.next()).await {
             return;
         }
     }
+}
+
+/// The next batch: what waits, and unless it is worth its calls what comes until then.
+async fn gather(
+    stream: &mut BoxStream<'static, Result<Vec<Delivery>>>,
+    worth: usize,
+    until: Instant,
+) -> Option<Result<Vec<Delivery>>> {
+    let mut batch = Vec::new();
+    while batch.len() < worth {
+        let next = if batch.is_empty() {
+            stream.next().await
+        } else {
+            match timeout_at(until, stream.next()).await {
+                Ok(next) => next,
+                Err(_) => break,
+            }
+        };
+        match next {
+            Some(Ok(deliveries)) => batch.extend(deliveries),
+            ended => return ended,
+        }
+    }
+    Some(Ok(batch))
 }
 
 /// Writes a batch and settles it. Returns whether the broker took the verdicts; if not, a new stream

@@ -120,8 +120,8 @@ settings! {
          in milliseconds. `0`: only while earlier ones are written.";
     WRITER_WINDOW_MS = "100",
         "How long a writer that keeps up gathers entries before it stores them, in milliseconds, from where it \
-         began its last batch: the first after a pause waits for nothing, and with 64 and more waiting it does \
-         not gather. `0`: only while earlier ones are stored. Until then the broker and the outbox keep them.";
+         began its last batch: the first after a pause waits for nothing, and 64 are stored without waiting for \
+         more. `0`: only while earlier ones are stored. Until then the broker and the outbox keep them.";
     HEARTBEAT_MS = "25000",
         "How often a client is pinged, in milliseconds. A dead one is found after at most twice that.";
     HEADER_TIMEOUT_MS = "10000",
