@@ -91,23 +91,25 @@ start_centrifugo() {
     exit 1
 }
 
-# measure NAME PROTOCOL [OPTION]…: puts the load on the servers that were started, and stops them.
+# measure NAME PROTOCOL [all]: puts the load on the servers that were started, with receipts everywhere if it
+# says all, and stops them.
 results=()
+few=(--receipts-up-to 100)
+[[ ${load[*]} == *--receipts-up-to* ]] && few=()
 measure() {
-    local name=$1 protocol=$2 servers=() pids address
-    shift 2
+    local name=$1 protocol=$2 receipts=("${few[@]}") servers=() pids address
+    [[ ${3:-} == all ]] && receipts=()
     for address in "${addresses[@]}"; do
         servers+=(--server "ws://$address")
     done
     pids=$(IFS=,; echo "${nodes[*]}")
     printf '\n== %s\n' "$name"
     "$darda" load --protocol "$protocol" "${servers[@]}" --pid "server=$pids" \
-        --json "$work/$name.json" "$@" "${load[@]}"
+        --json "$work/$name.json" "${receipts[@]}" "${load[@]}"
     results+=("$name=$work/$name.json")
     addresses=()
     stop
 }
-few=(--receipts-up-to 100)
 
 # Darda in memory, and on servers.
 start_darda() {
@@ -132,36 +134,36 @@ real=
 export DARDA_LISTEN=127.0.0.1:0 DARDA_RATE_LIMITS=off DARDA_LOG=warn
 if wanted darda; then
     start_darda
-    measure darda-memory darda "${few[@]}"
+    measure darda-memory darda
     start_darda
-    measure darda-memory-all darda
+    measure darda-memory-all darda all
     if [[ $real ]]; then
         start_darda_nodes
-        measure darda-two-nodes darda "${few[@]}"
+        measure darda-two-nodes darda
         start_darda_nodes
-        measure darda-two-nodes-all darda
+        measure darda-two-nodes-all darda all
     fi
 fi
 if wanted socketio; then
     (cd tests/peers && npm ci --no-audit --no-fund --silent)
     start socketio node tests/peers/socketio.js
-    measure socketio-memory socketio "${few[@]}"
+    measure socketio-memory socketio
     if [[ $real ]]; then
         start socketio env REDIS_URL="$DARDA_TEST_REDIS_URL" node tests/peers/socketio.js
         start socketio env REDIS_URL="$DARDA_TEST_REDIS_URL" node tests/peers/socketio.js
-        measure socketio-two-nodes socketio "${few[@]}"
+        measure socketio-two-nodes socketio
     fi
 fi
 if wanted centrifugo; then
     if centrifugo=$(scripts/centrifugo.sh); then
         start_centrifugo
-        measure centrifugo-memory centrifugo "${few[@]}"
+        measure centrifugo-memory centrifugo
         if [[ $real ]]; then
             export CENTRIFUGO_ENGINE_TYPE=redis
             export CENTRIFUGO_ENGINE_REDIS_ADDRESS=$DARDA_TEST_REDIS_URL
             start_centrifugo
             start_centrifugo
-            measure centrifugo-two-nodes centrifugo "${few[@]}"
+            measure centrifugo-two-nodes centrifugo
         fi
     else
         echo "SKIPPED: Centrifugo" >&2

@@ -235,7 +235,8 @@ async fn repeats_hide_lost_answers_and_change_nothing_twice() {
         .with_deadline(Duration::from_secs(60))
         .with_breaker(100, Duration::from_secs(60))
         .with_retry_budget(0.2, 1000.0);
-    let chat = Chat::start(faulty(&faults).resilient(&plenty), options());
+    let patient = options().with_request_timeout(Duration::from_secs(60));
+    let chat = Chat::start(faulty(&faults).resilient(&plenty), patient);
     let alice = chat.connect(user("alice")).await.unwrap();
     let conversation = alice.open_direct(user("bob")).await.unwrap();
     for port in [Port::Broker, Port::Cache, Port::Store] {
