@@ -16,7 +16,7 @@ pub struct RedisOptions {
 }
 
 impl RedisOptions {
-    /// Keeps its data in an append-only file, so that it comes back with them.
+    /// Keeps its data in an append-only file, so that it comes back with all that it answered to.
     #[must_use]
     pub fn persistent(mut self) -> Self {
         self.persistent = true;
@@ -149,10 +149,10 @@ async fn run(
     command.arg(inside);
     // A replica comes up with a copy at once instead of in five seconds.
     command.args(["--repl-diskless-sync-delay", "0"]);
-    command.args([
-        "--appendonly",
-        if options.persistent { "yes" } else { "no" },
-    ]);
+    if options.persistent {
+        // A second apart, it answers while the file waits for the disk.
+        command.args(["--appendonly", "yes", "--appendfsync", "always"]);
+    }
     if options.cluster {
         command.args(["--cluster-enabled", "yes", "--cluster-node-timeout", "2000"]);
     }
