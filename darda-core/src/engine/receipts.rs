@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::{StreamExt, stream};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
@@ -13,11 +14,17 @@ use super::registered::SessionCore;
 use super::surface::Mark;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::limits::MAX_CLOCK_LEAD;
-use crate::model::{ConversationId, ConversationKind, Marks, Position, UserId};
+use crate::model::{ConversationId, ConversationKind, Epoch, Marks, Members, Position, UserId};
 use crate::ports::{EventBody, MarkUpdate, ReceiptChange};
 
 /// Marks that wait; at the limit further ones are refused as `busy`.
 const MAX_PENDING: usize = 100_000;
+/// Conversations whose epochs are asked for at once.
+const ASKED: usize = 500;
+/// Members that are loaded at a time.
+const LOADS: usize = 16;
+/// Marks that are worth a call of the store: no further conversation's are added to them.
+const WORTH: usize = 250;
 
 type Pending = BTreeMap<ConversationId, BTreeMap<UserId, Marks>>;
 
@@ -83,7 +90,8 @@ impl Node {
                 "a mark cannot lie in the future",
             ));
         }
-        self.confirmed_for(conversation, &session.user).await?;
+        // Whether the copy is still right is asked when the marks are written, for all of them at once.
+        self.copy_for(conversation, &session.user).await?;
         let marks = match mark {
             Mark::Delivered(delivered) => Marks {
                 delivered,
@@ -107,53 +115,153 @@ impl Node {
         }
     }
 
-    /// Writes marks of a conversation and tells them.
-    async fn settle_marks(
-        self: &Arc<Self>,
-        conversation: ConversationId,
-        users: &BTreeMap<UserId, Marks>,
-    ) -> Result<()> {
-        let copy = self.remembered(conversation);
-        let members = match copy {
-            Some(copy) if copy.kind == ConversationKind::Direct => copy,
-            copy => {
-                let epochs = self.ports.cache.epochs(vec![conversation]).await?;
-                let epoch = epochs.first().copied().flatten();
-                match copy {
-                    Some(copy) if epoch == Some(copy.epoch) => copy,
-                    _ => match self.load_members(conversation).await? {
-                        Some(members) => members,
-                        None => return Ok(()),
-                    },
+    /// Writes marks and tells them. Returns those that are to be tried again.
+    async fn settle_marks(self: &Arc<Self>, pending: Pending) -> Pending {
+        let mut again = Pending::new();
+        let (mut batch, mut count) = (Vec::new(), 0);
+        let mut pending = pending.into_iter().peekable();
+        while pending.peek().is_some() {
+            let asked: Vec<_> = pending.by_ref().take(ASKED).collect();
+            let conversations = asked.iter().map(|(conversation, _)| *conversation);
+            let members = self.members_of(conversations.collect()).await;
+            for (of, members) in asked.into_iter().zip(members) {
+                match members {
+                    Ok(Some(members)) => {
+                        let marks = MarksOf::new(&members, of.1);
+                        count += marks.changes.len();
+                        batch.push(marks);
+                        if count >= WORTH {
+                            count = 0;
+                            let batch = std::mem::take(&mut batch);
+                            again.extend(self.write_marks(batch).await);
+                        }
+                    }
+                    Ok(None) => {}
+                    Err(error) if error.is_transient() => again.extend([of]),
+                    Err(error) => {
+                        tracing::error!(conversation = %of.0, %error, "marks not written")
+                    }
                 }
             }
-        };
-        let changes: Vec<_> = users
-            .iter()
-            .filter(|(user, _)| members.get(user).is_some())
-            .map(|(user, marks)| ReceiptChange {
-                user: user.clone(),
-                marks: *marks,
-            })
-            .collect();
-        if changes.is_empty() {
-            return Ok(());
         }
-        let updates = changes
+        again.extend(self.write_marks(batch).await);
+        again
+    }
+
+    /// The members whose epochs the cache confirms, in the order asked.
+    async fn members_of(
+        &self,
+        conversations: Vec<ConversationId>,
+    ) -> Vec<Result<Option<Arc<Members>>>> {
+        let copies: Vec<_> = conversations
             .iter()
-            .map(|change| MarkUpdate {
-                conversation,
-                user: change.user.clone(),
-                marks: change.marks,
-            })
+            .map(|conversation| self.remembered(*conversation))
             .collect();
-        self.ports.store.mark(updates).await?;
-        let body = EventBody::Receipts {
-            conversation,
-            changes,
+        let in_doubt: Vec<_> = conversations
+            .iter()
+            .zip(&copies)
+            .filter(|(_, copy)| !copy.as_ref().is_some_and(|copy| is_direct(copy)))
+            .map(|(conversation, _)| *conversation)
+            .collect();
+        let epochs = if in_doubt.is_empty() {
+            Ok(Vec::new())
+        } else {
+            self.bounded(self.ports.cache.epochs(in_doubt.clone()))
+                .await
         };
-        self.tell_conversation(conversation, members.epoch, body, None);
-        Ok(())
+        let epochs = epochs.map(|epochs| in_doubt.into_iter().zip(epochs).collect());
+        let epochs: &Result<BTreeMap<_, _>> = &epochs;
+        stream::iter(conversations.into_iter().zip(copies))
+            .map(|(conversation, copy)| async move {
+                match (copy, epochs) {
+                    (Some(copy), _) if is_direct(&copy) => Ok(Some(copy)),
+                    (_, Err(error)) => Err(error.clone()),
+                    (Some(copy), Ok(epochs))
+                        if epochs.get(&conversation) == Some(&Some(copy.epoch)) =>
+                    {
+                        Ok(Some(copy))
+                    }
+                    _ => self.bounded(self.load_members(conversation)).await,
+                }
+            })
+            .buffered(LOADS)
+            .collect()
+            .await
+    }
+
+    /// Writes marks in one call and tells them. Returns those that are to be tried again.
+    async fn write_marks(self: &Arc<Self>, batch: Vec<MarksOf>) -> Pending {
+        let updates: Vec<_> = batch.iter().flat_map(MarksOf::updates).collect();
+        if updates.is_empty() {
+            return Pending::new();
+        }
+        match self.bounded(self.ports.store.mark(updates)).await {
+            Ok(()) => {
+                for marks in batch {
+                    marks.tell(self);
+                }
+                Pending::new()
+            }
+            Err(error) if error.is_transient() => batch.into_iter().map(MarksOf::again).collect(),
+            Err(error) => {
+                tracing::error!(%error, "marks not written");
+                Pending::new()
+            }
+        }
+    }
+}
+
+fn is_direct(members: &Members) -> bool {
+    members.kind == ConversationKind::Direct
+}
+
+/// Marks of a conversation's members.
+struct MarksOf {
+    conversation: ConversationId,
+    epoch: Epoch,
+    changes: Vec<ReceiptChange>,
+}
+
+impl MarksOf {
+    fn new(members: &Members, users: BTreeMap<UserId, Marks>) -> Self {
+        let changes = users
+            .into_iter()
+            .filter(|(user, _)| members.get(user).is_some())
+            .map(|(user, marks)| ReceiptChange { user, marks });
+        Self {
+            conversation: members.conversation,
+            epoch: members.epoch,
+            changes: changes.collect(),
+        }
+    }
+
+    fn updates(&self) -> impl Iterator<Item = MarkUpdate> {
+        self.changes.iter().map(|change| MarkUpdate {
+            conversation: self.conversation,
+            user: change.user.clone(),
+            marks: change.marks,
+        })
+    }
+
+    fn tell(self, node: &Arc<Node>) {
+        let Self {
+            conversation,
+            epoch,
+            changes,
+        } = self;
+        if !changes.is_empty() {
+            let body = EventBody::Receipts {
+                conversation,
+                changes,
+            };
+            node.tell_conversation(conversation, epoch, body, None);
+        }
+    }
+
+    fn again(self) -> (ConversationId, BTreeMap<UserId, Marks>) {
+        let users = self.changes.into_iter();
+        let users = users.map(|change| (change.user, change.marks));
+        (self.conversation, users.collect())
     }
 }
 
@@ -168,19 +276,13 @@ pub(crate) async fn run(node: Arc<Node>) {
         if !stopping {
             node.pause(node.options.receipt_window).await;
         }
-        let mut failed = false;
-        for (conversation, users) in node.receipts.take() {
-            match node.bounded(node.settle_marks(conversation, &users)).await {
-                Ok(()) => {}
-                Err(error) if error.is_transient() => {
-                    failed = true;
-                    for (user, marks) in users {
-                        if !node.receipts.add(conversation, user, marks) {
-                            tracing::warn!(%conversation, "a mark is lost: too many wait");
-                        }
-                    }
+        let again = node.settle_marks(node.receipts.take()).await;
+        let failed = !again.is_empty();
+        for (conversation, users) in again {
+            for (user, marks) in users {
+                if !node.receipts.add(conversation, user, marks) {
+                    tracing::warn!(%conversation, "a mark is lost: too many wait");
                 }
-                Err(error) => tracing::error!(%conversation, %error, "marks not written"),
             }
         }
         node.instruments
