@@ -11,8 +11,8 @@ use crate::error::Result;
 use crate::model::{Body, ConversationId, Entry, Position};
 use crate::ports::{Delivery, EventBody, Head, Inserted, Settled, Verdict};
 
-/// Conversations of which entries are moved at a time.
-const MOVES_AT_ONCE: usize = 32;
+/// Conversations whose entries are dealt with at a time.
+const AT_ONCE: usize = 32;
 
 /// What is left to do about an entry that does not simply stand where it was appended.
 #[derive(Debug, Clone, Copy)]
@@ -59,6 +59,10 @@ impl<'a> Batch<'a> {
         self.entries[at].clone()
     }
 
+    fn is_change(&self, at: usize) -> bool {
+        matches!(self.entries[at].body, Body::Members { .. })
+    }
+
     /// Notes what became of a delivery.
     fn judge(&mut self, at: usize, outcome: Result<()>) {
         self.verdicts[at] = match outcome {
@@ -74,19 +78,7 @@ impl<'a> Batch<'a> {
     }
 
     pub(super) async fn process(&mut self) {
-        let (mut insert, mut left) = (Vec::new(), Vec::new());
-        for at in 0..self.entries.len() {
-            let entry = self.entry(at);
-            if !matches!(entry.body, Body::Members { .. }) {
-                insert.push(at);
-                continue;
-            }
-            match self.node.bounded(self.node.commit_change(&entry)).await {
-                Ok(true) => insert.push(at),
-                Ok(false) => left.push((at, Left::Refused)),
-                Err(error) => self.judge(at, Err(error)),
-            }
-        }
+        let (mut insert, mut left) = self.commit_changes().await;
         self.renew(&mut insert).await;
         let mut taken = true;
         // What was stored and settled stays so, whatever becomes of the rest.
@@ -102,6 +94,26 @@ impl<'a> Batch<'a> {
             self.pace.slower();
         }
         self.deal_with(left).await;
+    }
+
+    /// Applies changes of members. Gives what is to be stored, and what is left to do.
+    async fn commit_changes(&mut self) -> (Vec<usize>, Vec<(usize, Left)>) {
+        let (changes, mut insert): (Vec<_>, Vec<_>) =
+            (0..self.entries.len()).partition(|at| self.is_change(*at));
+        let (node, mut left) = (self.node, Vec::new());
+        let changes = changes.into_iter().map(|at| (at, ())).collect();
+        let committed = self.in_order(changes, |entry, ()| async move {
+            node.bounded(node.commit_change(&entry)).await
+        });
+        for (at, committed) in committed.await {
+            match committed {
+                Ok(true) => insert.push(at),
+                Ok(false) => left.push((at, Left::Refused)),
+                Err(error) => self.judge(at, Err(error)),
+            }
+        }
+        insert.sort_unstable();
+        (insert, left)
     }
 
     /// Gives those that the cache has lost new positions, and leaves in `insert` what is to be stored.
@@ -125,9 +137,8 @@ impl<'a> Batch<'a> {
                 return;
             }
         };
-        let is_change = |at: &usize| matches!(self.entries[*at].body, Body::Members { .. });
         let lost = insert.iter().copied().zip(lost);
-        let lost = lost.filter(|(at, lost)| *lost && !is_change(at));
+        let lost = lost.filter(|(at, lost)| *lost && !self.is_change(*at));
         let lost: Vec<_> = lost.map(|(at, _)| (at, ())).collect();
         let node = self.node;
         let renewed = self.in_order(lost, |entry, ()| async move {
@@ -217,10 +228,7 @@ impl<'a> Batch<'a> {
             }
             outcomes
         });
-        let outcomes: Vec<_> = stream::iter(work)
-            .buffer_unordered(MOVES_AT_ONCE)
-            .collect()
-            .await;
+        let outcomes: Vec<_> = stream::iter(work).buffer_unordered(AT_ONCE).collect().await;
         outcomes.into_iter().flatten().collect()
     }
 
