@@ -1,32 +1,20 @@
 //! Receipts: how far each member has come. They stay when a member goes, and are there again when
-//! the member comes back.
+//! the member comes back. Who is a member is asked when they are read, not when they are written.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
 use darda_core::Result;
 use darda_core::model::{ConversationId, Marks, UserId};
 use darda_core::ports::MarkUpdate;
 use futures::TryStreamExt;
 use mongodb::Collection;
-use mongodb::bson::{Binary, doc};
-use serde::{Deserialize, Serialize};
+use mongodb::bson::doc;
 
 use crate::batch::statement;
 use crate::connection::Connection;
 use crate::documents::{MarkDocument, conversation_key, conversation_of, mark_key, signed};
 use crate::error::of_call;
-use crate::indexes::{CONVERSATIONS, MARKS};
-
-/// Updates that are checked and written at a time.
-const BATCH: usize = 250;
-
-/// Those of the users asked for who are members.
-#[derive(Serialize, Deserialize)]
-struct Present {
-    #[serde(rename = "_id")]
-    key: Binary,
-    u: Vec<UserId>,
-}
+use crate::indexes::MARKS;
 
 impl Connection {
     fn mark_documents(&self) -> Collection<MarkDocument> {
@@ -44,53 +32,14 @@ impl Connection {
             let held = furthest.entry((conversation, user)).or_default();
             *held = held.max(marks);
         }
-        let mut furthest = furthest.into_iter().peekable();
-        while furthest.peek().is_some() {
-            let batch: Vec<_> = furthest.by_ref().take(BATCH).collect();
-            let present = self.present(batch.iter().map(|(of, _)| of)).await?;
-            let batch = batch.into_iter().filter(|(of, _)| present.contains(of));
-            let statements = batch.map(|((conversation, user), marks)| {
-                let forward = doc! {
-                    "$max": { "d": signed(marks.delivered.0), "s": signed(marks.seen.0) },
-                    "$setOnInsert": { "c": conversation_key(conversation), "u": user.as_str() },
-                };
-                statement(doc! { "_id": mark_key(conversation, &user) }, forward, true)
-            });
-            self.update_many(MARKS, statements.collect()).await?;
-        }
-        Ok(())
-    }
-
-    /// Which of these users are members, without reading the other members.
-    async fn present(
-        &self,
-        asked: impl Iterator<Item = &(ConversationId, UserId)>,
-    ) -> Result<HashSet<(ConversationId, UserId)>> {
-        let (mut conversations, mut users) = (BTreeSet::new(), BTreeSet::new());
-        for (conversation, user) in asked {
-            conversations.insert(*conversation);
-            users.insert(user.as_str());
-        }
-        let keys: Vec<_> = conversations.into_iter().map(conversation_key).collect();
-        let users: Vec<_> = users.into_iter().collect();
-        let aggregate = self.collection::<Present>(CONVERSATIONS);
-        let aggregate = aggregate
-            .aggregate([
-                doc! { "$match": { "_id": { "$in": keys } } },
-                // A name that begins with `$` would be taken for an expression.
-                doc! { "$project": { "u": { "$setIntersection": ["$m.u", { "$literal": users }] } } },
-            ])
-            .with_type::<Present>()
-            .max_time(self.operation_timeout);
-        let found: Vec<Present> = async { aggregate.await?.try_collect().await }
-            .await
-            .map_err(of_call)?;
-        let mut present = HashSet::new();
-        for found in found {
-            let conversation = conversation_of(&found.key)?;
-            present.extend(found.u.into_iter().map(|user| (conversation, user)));
-        }
-        Ok(present)
+        let statements = furthest.into_iter().map(|((conversation, user), marks)| {
+            let forward = doc! {
+                "$max": { "d": signed(marks.delivered.0), "s": signed(marks.seen.0) },
+                "$setOnInsert": { "c": conversation_key(conversation), "u": user.as_str() },
+            };
+            statement(doc! { "_id": mark_key(conversation, &user) }, forward, true)
+        });
+        self.update_many(MARKS, statements.collect()).await
     }
 
     pub(crate) async fn marks(&self, conversation: ConversationId) -> Result<Vec<(UserId, Marks)>> {

@@ -296,7 +296,7 @@ list! {
         unlogged_changes_are_bounded,
         marks_only_move_forward,
         a_seen_mark_pulls_delivered_along,
-        marks_of_strangers_are_ignored,
+        marks_of_strangers_are_not_shown,
         marks_come_by_user,
         concurrent_marks_keep_the_furthest,
         heads_only_move_forward,

@@ -379,7 +379,7 @@ pub(super) async fn a_seen_mark_pulls_delivered_along(store: Arc<dyn Store>) -> 
     Ok(())
 }
 
-pub(super) async fn marks_of_strangers_are_ignored(store: Arc<dyn Store>) -> Result<()> {
+pub(super) async fn marks_of_strangers_are_not_shown(store: Arc<dyn Store>) -> Result<()> {
     let (id, a, _) = direct(&*store).await?;
     let stranger = user("stranger");
     let unknown = group();

@@ -216,7 +216,8 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// [`MAX_CONVERSATIONS_PER_USER`](crate::model::limits::MAX_CONVERSATIONS_PER_USER).
     async fn memberships(&self, user: UserId) -> Result<Vec<Membership>>;
 
-    /// Moves marks forward. Those of users who are no members are ignored.
+    /// Moves marks forward. Those of users who are no members are not shown; whether they are when such a user
+    /// becomes one is the store's choice.
     async fn mark(&self, updates: Vec<MarkUpdate>) -> Result<()>;
 
     /// The marks of a conversation's members, by user.
