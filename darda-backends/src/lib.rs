@@ -1,7 +1,7 @@
 //! Real servers for tests: [`Redis`], [`Sentinel`] and [`RedisCluster`], [`Rabbit`], and a
 //! MongoDB-compatible database, [`Mongo`]. Each is a process of the test's own, on loopback, that can
 //! be killed, hung, resumed and started again on its data, and that dies with the test. A [`Proxy`]
-//! cuts connections or swallows what passes.
+//! cuts connections or swallows what passes; [`Logged`] is what the code under test says of it.
 //!
 //! They run from a root file system with the servers' packages that `scripts/backends.sh` makes. A
 //! machine without it gives [`StartError::Missing`]; [`or_skip`] turns that into a loud skip, or into
@@ -23,6 +23,7 @@
 //! ```
 
 mod certificates;
+mod logged;
 mod mongo;
 mod process;
 mod proxy;
@@ -35,6 +36,7 @@ mod shared;
 mod watcher;
 
 pub use certificates::Certificates;
+pub use logged::Logged;
 pub use mongo::{Mongo, MongoOptions};
 pub use process::Process;
 pub use proxy::{Passage, Proxy};

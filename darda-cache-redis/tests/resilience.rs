@@ -6,13 +6,14 @@ mod support;
 
 use std::time::{Duration, Instant};
 
-use darda_backends::{Passage, Proxy, Redis, RedisOptions, or_skip};
+use darda_backends::{Logged, Passage, Proxy, Redis, RedisOptions, or_skip};
 use darda_cache_redis::{RedisConfig, RedisPorts};
 use darda_core::ErrorKind;
 use darda_core::model::{Body, NodeId};
 use darda_core::ports::{Append, Appended, Cache, SessionRegistry};
+use tracing::Level;
 
-use support::{Logged, append, connect, kind, log, persist, quick, send, until};
+use support::{append, connect, kind, log, persist, quick, send, until};
 
 async fn server(options: RedisOptions) -> Option<Redis> {
     or_skip(Redis::start(options).await)
@@ -206,7 +207,7 @@ async fn a_full_memory_is_busy_until_entries_are_settled() {
 
 #[tokio::test]
 async fn a_server_that_evicts_is_warned_about() {
-    let (logged, _guard) = Logged::listen();
+    let (logged, _guard) = Logged::listen(Level::TRACE);
     let options = RedisOptions::default()
         .with_setting("maxmemory", "64mb")
         .with_setting("maxmemory-policy", "allkeys-lru");
@@ -230,7 +231,7 @@ async fn a_server_that_evicts_is_warned_about() {
 
 #[tokio::test]
 async fn a_server_that_does_not_evict_is_not_warned_about() {
-    let (logged, _guard) = Logged::listen();
+    let (logged, _guard) = Logged::listen(Level::TRACE);
     let Some(redis) = server(RedisOptions::default()).await else {
         return;
     };
@@ -240,7 +241,7 @@ async fn a_server_that_does_not_evict_is_not_warned_about() {
 
 #[tokio::test]
 async fn a_password_is_used_and_never_shown() {
-    let (logged, _guard) = Logged::listen();
+    let (logged, _guard) = Logged::listen(Level::TRACE);
     let options = RedisOptions::default().with_setting("requirepass", "s3cret");
     let Some(mut redis) = server(options).await else {
         return;

@@ -4,12 +4,13 @@
 
 mod support;
 
-use darda_backends::{Redis, RedisOptions, or_skip};
+use darda_backends::{Logged, Redis, RedisOptions, or_skip};
 use darda_cache_redis::{RedisConfig, RedisPorts};
 use darda_core::adapter::{Identity, Tls};
 use darda_core::{ErrorKind, Result};
+use tracing::Level;
 
-use support::{Logged, kind, log, persist, quick, send};
+use support::{kind, log, persist, quick, send};
 
 async fn sent(redis: &Redis, tls: Tls) -> Result<()> {
     sent_to(&redis.url(), tls).await
@@ -33,7 +34,7 @@ async fn an_unknown_authority_is_refused() {
 
 #[tokio::test]
 async fn an_authority_of_a_file_is_believed() {
-    let (logged, _guard) = Logged::listen();
+    let (logged, _guard) = Logged::listen(Level::TRACE);
     let Some(redis) = or_skip(Redis::start(RedisOptions::default().with_tls()).await) else {
         return;
     };
@@ -46,7 +47,7 @@ async fn an_authority_of_a_file_is_believed() {
 
 #[tokio::test]
 async fn without_verification_anybody_is_believed_with_a_warning_at_every_start() {
-    let (logged, _guard) = Logged::listen();
+    let (logged, _guard) = Logged::listen(Level::TRACE);
     let Some(redis) = or_skip(Redis::start(RedisOptions::default().with_tls()).await) else {
         return;
     };

@@ -9,18 +9,16 @@
 
 mod support;
 
-use std::io::Write;
-use std::sync::Arc;
 use std::time::Duration;
 
-use darda_backends::{Mongo, MongoOptions, or_skip};
+use darda_backends::{Logged, Mongo, MongoOptions, or_skip};
 use darda_core::adapter::{Identity, Tls};
 use darda_core::model::UserId;
 use darda_core::ports::Store;
 use darda_core::{ErrorKind, Result};
 use darda_store_mongo::{MongoConfig, MongoStore};
 use tokio::time::timeout;
-use tracing_subscriber::fmt::MakeWriter;
+use tracing::Level;
 
 fn config(mongo: &Mongo, tls: Tls) -> MongoConfig {
     config_of(&mongo.url(), tls)
@@ -51,39 +49,6 @@ async fn refused(config: MongoConfig) {
     store.close().await;
 }
 
-/// What is logged on this thread.
-#[derive(Clone, Default)]
-struct Log(Arc<std::sync::Mutex<Vec<u8>>>);
-
-impl Log {
-    fn text(&self) -> String {
-        String::from_utf8_lossy(&self.0.lock().unwrap()).into_owned()
-    }
-
-    fn listen(&self) -> tracing::subscriber::DefaultGuard {
-        let subscriber = tracing_subscriber::fmt().with_writer(self.clone()).finish();
-        tracing::subscriber::set_default(subscriber)
-    }
-}
-
-impl Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-impl<'a> MakeWriter<'a> for Log {
-    type Writer = Self;
-
-    fn make_writer(&'a self) -> Self {
-        self.clone()
-    }
-}
-
 #[tokio::test]
 async fn a_server_is_believed_by_its_authority_or_not_at_all() {
     let started = Mongo::start(MongoOptions::default().with_tls()).await;
@@ -92,23 +57,22 @@ async fn a_server_is_believed_by_its_authority_or_not_at_all() {
     };
     let certificates = mongo.certificates().unwrap();
     refused(config(&mongo, Tls::default())).await;
-    let log = Log::default();
-    let listening = log.listen();
+    let (logged, listening) = Logged::listen(Level::INFO);
     accepted(config(
         &mongo,
         Tls::default().with_authorities(certificates.authority()),
     ))
     .await;
-    assert!(!log.text().contains("not verified"), "{}", log.text());
+    assert!(!logged.text().contains("not verified"), "{}", logged.text());
     for _ in 0..2 {
         accepted(config(&mongo, Tls::default().without_verification())).await;
     }
     drop(listening);
     assert_eq!(
-        log.text().matches("not verified").count(),
+        logged.text().matches("not verified").count(),
         2,
         "{}",
-        log.text()
+        logged.text()
     );
 }
 
@@ -186,8 +150,7 @@ async fn a_file_that_cannot_be_used_is_named() {
 
 #[tokio::test]
 async fn a_url_that_switches_verification_off_warns_too_and_shows_no_password() {
-    let log = Log::default();
-    let listening = log.listen();
+    let (logged, listening) = Logged::listen(Level::INFO);
     let url = "mongodb://u:s3cret@127.0.0.1:1/?tls=true&tlsInsecure=true";
     let store = MongoStore::connect(MongoConfig::new(url, "chat"))
         .await
@@ -195,7 +158,7 @@ async fn a_url_that_switches_verification_off_warns_too_and_shows_no_password() 
     assert!(!format!("{store:?}").contains("s3cret"));
     store.close().await;
     drop(listening);
-    let text = log.text();
+    let text = logged.text();
     assert!(
         text.contains("not verified") && !text.contains("s3cret"),
         "{text}"

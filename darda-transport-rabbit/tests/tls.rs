@@ -2,46 +2,16 @@
 
 #![allow(clippy::unwrap_used, reason = "it speaks for tests")]
 
-use std::io::Write;
-use std::sync::{Arc, Mutex};
-
-use darda_backends::{Certificates, Rabbit, RabbitOptions, or_skip};
+use darda_backends::{Certificates, Logged, Rabbit, RabbitOptions, or_skip};
 use darda_core::adapter::{Identity, Tls};
 use darda_core::ports::Broker;
 use darda_core::{Error, ErrorKind};
 use darda_transport_rabbit::{RabbitBroker, RabbitConfig};
+use tracing::Level;
 
-/// What is logged on this thread.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Log {
-    fn listen() -> (Self, tracing::subscriber::DefaultGuard) {
-        let log = Self::default();
-        let writer = log.clone();
-        let subscriber = tracing_subscriber::fmt()
-            .with_writer(move || writer.clone())
-            .finish();
-        (log, tracing::subscriber::set_default(subscriber))
-    }
-
-    fn warnings(&self) -> usize {
-        self.text().matches("not verified").count()
-    }
-
-    fn text(&self) -> String {
-        String::from_utf8_lossy(&self.0.lock().unwrap()).into_owned()
-    }
-}
-
-impl Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
+/// How often it was said that nobody was verified.
+fn warnings(logged: &Logged) -> usize {
+    logged.text().matches("not verified").count()
 }
 
 async fn answers(url: &str, tls: Tls) -> Result<u64, ErrorKind> {
@@ -61,7 +31,7 @@ async fn a_stranger_is_refused_and_one_whose_authority_is_named_is_believed() {
     let Some(rabbit) = or_skip(Rabbit::start(RabbitOptions::default().with_tls()).await) else {
         return;
     };
-    let (log, _guard) = Log::listen();
+    let (logged, _guard) = Logged::listen(Level::INFO);
     let refused = answers(&rabbit.url(), Tls::default()).await;
     assert_eq!(refused, Err(ErrorKind::Unavailable));
     let other = Certificates::new().unwrap();
@@ -71,7 +41,7 @@ async fn a_stranger_is_refused_and_one_whose_authority_is_named_is_believed() {
     let authority = rabbit.certificates().unwrap().authority();
     let believed = answers(&rabbit.url(), Tls::default().with_authorities(authority)).await;
     assert_eq!(believed, Ok(0));
-    assert_eq!(log.warnings(), 0, "{}", log.text());
+    assert_eq!(warnings(&logged), 0, "{}", logged.text());
 }
 
 #[tokio::test]
@@ -79,13 +49,13 @@ async fn without_verification_anybody_is_believed_with_a_warning_at_every_start(
     let Some(rabbit) = or_skip(Rabbit::start(RabbitOptions::default().with_tls()).await) else {
         return;
     };
-    let (log, _guard) = Log::listen();
+    let (logged, _guard) = Logged::listen(Level::INFO);
     for start in 1..=2 {
         let tls = Tls::default().without_verification();
         assert_eq!(answers(&rabbit.url(), tls).await, Ok(0));
-        assert_eq!(log.warnings(), start, "{}", log.text());
+        assert_eq!(warnings(&logged), start, "{}", logged.text());
     }
-    assert!(!log.text().contains("guest:guest"), "{}", log.text());
+    assert!(!logged.text().contains("guest:guest"), "{}", logged.text());
 }
 
 #[tokio::test]
