@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use darda_core::faults::{Faults, FaultyCache, FaultyStore, Port, Trouble};
+use darda_core::model::limits::MAX_MEMBERS_PER_CHANGE;
 use darda_core::model::{ClientId, ConversationId, HistoryStart, MemberChange, Position, UserId};
 use darda_core::ports::EventBody;
 use darda_core::{Chat, Mark, Options, Ports, SendRequest, Session};
@@ -52,11 +53,10 @@ impl Scene {
         said
     }
 
-    /// A group of the reader's and `other`'s in which something was said.
-    async fn group(&self, name: impl ToString) -> (ConversationId, Position) {
+    /// A group of the reader's and these, in which something was said.
+    async fn group(&self, name: impl ToString, members: Vec<UserId>) -> (ConversationId, Position) {
         let name = ClientId::new(name.to_string()).unwrap();
-        let (title, members) = ("group".to_owned(), vec![user("other")]);
-        let history = HistoryStart::Beginning;
+        let (title, history) = ("group".to_owned(), HistoryStart::Beginning);
         let group = self.reader.create_group(name, title, members, history);
         let (group, _) = group.await.unwrap();
         (group, self.say(group).await)
@@ -112,7 +112,7 @@ async fn groups_are_confirmed_together() {
     let scene = scene().await;
     let mut said = Vec::new();
     for number in 0..CONVERSATIONS {
-        said.push(scene.group(number).await);
+        said.push(scene.group(number, vec![user("other")]).await);
     }
     scene.slow();
     let asked = Instant::now();
@@ -139,7 +139,7 @@ async fn marks_that_could_not_be_written_are_written_later() {
 async fn a_mark_of_one_who_was_removed_meanwhile_is_told_to_nobody() {
     let scene = scene().await;
     let other = scene.chat.connect(user("other")).await.unwrap();
-    let (group, position) = scene.group("group").await;
+    let (group, position) = scene.group("group", vec![user("other")]).await;
     other.mark(group, Mark::Seen(position)).await.unwrap();
     let user = user("other");
     let (name, change) = (
@@ -150,4 +150,26 @@ async fn a_mark_of_one_who_was_removed_meanwhile_is_told_to_nobody() {
     removed.await.unwrap();
     let told = timeout(Duration::from_secs(10), told(&scene.reader, 1)).await;
     assert!(told.is_err(), "a mark of who is no member");
+}
+
+#[tokio::test(start_paused = true)]
+async fn those_of_a_large_group_are_gathered_longer() {
+    let scene = scene().await;
+    let said = [scene.group("group", Vec::new()).await];
+    let users: Vec<_> = (1..400).map(user).collect();
+    for (at, users) in users.chunks(MAX_MEMBERS_PER_CHANGE).enumerate() {
+        let users = users.to_vec();
+        let (name, change) = (
+            ClientId::new(format!("{at}")).unwrap(),
+            MemberChange::Add { users },
+        );
+        let added = scene.reader.change_members(said[0].0, name, change);
+        added.await.unwrap();
+    }
+    sleep(Duration::from_secs(1)).await;
+    scene.mark(&said).await;
+    let took = told(&scene.reader, 1).await;
+    // 400 members, in windows of 50.
+    let window = Options::default().receipt_window;
+    assert!(took >= 7 * window && took <= 8 * window, "{took:?}");
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use futures::{StreamExt, stream};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use super::node::{Backoff, Node};
 use super::registered::SessionCore;
@@ -19,6 +20,12 @@ use crate::ports::{EventBody, MarkUpdate, ReceiptChange};
 
 /// Marks that wait; at the limit further ones are refused as `busy`.
 const MAX_PENDING: usize = 100_000;
+/// Members of a conversation up to which its marks are gathered for the receipt window. For more they are
+/// gathered longer in proportion, since each of them is told: a message in a group of 500 is marked 500
+/// times, and once a second is soon enough to hear of it.
+const SMALL: usize = 50;
+/// Receipt windows for which marks are gathered at the most.
+const MOST_WINDOWS: usize = 20;
 /// Conversations whose epochs are asked for at once.
 const ASKED: usize = 500;
 /// Members that are loaded at a time.
@@ -26,7 +33,7 @@ const LOADS: usize = 16;
 /// Marks that are worth a call of the store: no further conversation's are added to them.
 const WORTH: usize = 250;
 
-type Pending = BTreeMap<ConversationId, BTreeMap<UserId, Marks>>;
+type Users = BTreeMap<UserId, Marks>;
 
 #[derive(Debug, Default)]
 pub(crate) struct Receipts {
@@ -36,27 +43,39 @@ pub(crate) struct Receipts {
 
 #[derive(Debug, Default)]
 struct State {
-    pending: Pending,
+    pending: BTreeMap<ConversationId, Gathered>,
     count: usize,
 }
 
+/// Marks of a conversation that are written from a time on.
+#[derive(Debug)]
+struct Gathered {
+    from: Instant,
+    users: Users,
+}
+
 impl Receipts {
-    fn add(&self, conversation: ConversationId, user: UserId, marks: Marks) -> bool {
+    /// Adds a mark. The first of a conversation says from when on they are written. Returns whether there
+    /// was room.
+    fn add(&self, conversation: ConversationId, user: UserId, marks: Marks, from: Instant) -> bool {
         let mut state = self.state.lock();
         let State { pending, count } = &mut *state;
         let full = *count >= MAX_PENDING;
-        let users = pending.entry(conversation).or_default();
-        match users.get_mut(&user) {
+        let gathered = pending.entry(conversation).or_insert_with(|| Gathered {
+            from,
+            users: Users::new(),
+        });
+        match gathered.users.get_mut(&user) {
             Some(known) => *known = known.max(marks),
             None if full => {
-                if users.is_empty() {
+                if gathered.users.is_empty() {
                     pending.remove(&conversation);
                 }
                 return false;
             }
             None => {
                 *count += 1;
-                users.insert(user, marks);
+                gathered.users.insert(user, marks);
             }
         }
         drop(state);
@@ -64,10 +83,21 @@ impl Receipts {
         true
     }
 
-    fn take(&self) -> Pending {
+    /// What is to be written by now; all if the node stops.
+    fn take(&self, now: Instant, all: bool) -> Vec<(ConversationId, Users)> {
         let mut state = self.state.lock();
-        state.count = 0;
-        std::mem::take(&mut state.pending)
+        let due = |_: &ConversationId, gathered: &mut Gathered| all || gathered.from <= now;
+        let due = state.pending.extract_if(.., due);
+        let due: Vec<_> = due.map(|(of, gathered)| (of, gathered.users)).collect();
+        state.count -= due.iter().map(|(_, users)| users.len()).sum::<usize>();
+        due
+    }
+
+    /// Comes when marks wait.
+    async fn wait(&self) {
+        while self.len() == 0 {
+            self.arrived.notified().await;
+        }
     }
 
     fn len(&self) -> usize {
@@ -91,7 +121,7 @@ impl Node {
             ));
         }
         // Whether the copy is still right is asked when the marks are written, for all of them at once.
-        self.copy_for(conversation, &session.user).await?;
+        let (members, _) = self.copy_for(conversation, &session.user).await?;
         let marks = match mark {
             Mark::Delivered(delivered) => Marks {
                 delivered,
@@ -102,7 +132,10 @@ impl Node {
                 seen,
             },
         };
-        if self.receipts.add(conversation, session.user.clone(), marks) {
+        let windows = (members.list.len() / SMALL).clamp(1, MOST_WINDOWS) as u32;
+        let more = self.options.receipt_window * (windows - 1);
+        let (user, from) = (session.user.clone(), Instant::now() + more);
+        if self.receipts.add(conversation, user, marks, from) {
             self.instruments
                 .receipts_pending
                 .set(self.receipts.len() as f64);
@@ -116,12 +149,15 @@ impl Node {
     }
 
     /// Writes marks and tells them. Returns those that are to be tried again.
-    async fn settle_marks(self: &Arc<Self>, pending: Pending) -> Pending {
-        let mut again = Pending::new();
+    async fn settle_marks(
+        self: &Arc<Self>,
+        due: Vec<(ConversationId, Users)>,
+    ) -> Vec<(ConversationId, Users)> {
+        let mut again = Vec::new();
         let (mut batch, mut count) = (Vec::new(), 0);
-        let mut pending = pending.into_iter().peekable();
-        while pending.peek().is_some() {
-            let asked: Vec<_> = pending.by_ref().take(ASKED).collect();
+        let mut due = due.into_iter().peekable();
+        while due.peek().is_some() {
+            let asked: Vec<_> = due.by_ref().take(ASKED).collect();
             let conversations = asked.iter().map(|(conversation, _)| *conversation);
             let members = self.members_of(conversations.collect()).await;
             for (of, members) in asked.into_iter().zip(members) {
@@ -137,7 +173,7 @@ impl Node {
                         }
                     }
                     Ok(None) => {}
-                    Err(error) if error.is_transient() => again.extend([of]),
+                    Err(error) if error.is_transient() => again.push(of),
                     Err(error) => {
                         tracing::error!(conversation = %of.0, %error, "marks not written")
                     }
@@ -190,22 +226,22 @@ impl Node {
     }
 
     /// Writes marks in one call and tells them. Returns those that are to be tried again.
-    async fn write_marks(self: &Arc<Self>, batch: Vec<MarksOf>) -> Pending {
+    async fn write_marks(self: &Arc<Self>, batch: Vec<MarksOf>) -> Vec<(ConversationId, Users)> {
         let updates: Vec<_> = batch.iter().flat_map(MarksOf::updates).collect();
         if updates.is_empty() {
-            return Pending::new();
+            return Vec::new();
         }
         match self.bounded(self.ports.store.mark(updates)).await {
             Ok(()) => {
                 for marks in batch {
                     marks.tell(self);
                 }
-                Pending::new()
+                Vec::new()
             }
             Err(error) if error.is_transient() => batch.into_iter().map(MarksOf::again).collect(),
             Err(error) => {
                 tracing::error!(%error, "marks not written");
-                Pending::new()
+                Vec::new()
             }
         }
     }
@@ -223,7 +259,7 @@ struct MarksOf {
 }
 
 impl MarksOf {
-    fn new(members: &Members, users: BTreeMap<UserId, Marks>) -> Self {
+    fn new(members: &Members, users: Users) -> Self {
         let changes = users
             .into_iter()
             .filter(|(user, _)| members.get(user).is_some())
@@ -258,7 +294,7 @@ impl MarksOf {
         }
     }
 
-    fn again(self) -> (ConversationId, BTreeMap<UserId, Marks>) {
+    fn again(self) -> (ConversationId, Users) {
         let users = self.changes.into_iter();
         let users = users.map(|change| (change.user, change.marks));
         (self.conversation, users.collect())
@@ -267,20 +303,22 @@ impl MarksOf {
 
 pub(crate) async fn run(node: Arc<Node>) {
     let mut backoff = Backoff::new();
+    // Messages come first: however many marks there are, half of the time is left to the store.
+    let mut rest = Duration::ZERO;
     loop {
         let stopping = tokio::select! {
             biased;
             () = node.stop.cancelled() => true,
-            () = node.receipts.arrived.notified() => false,
-        };
-        if !stopping {
-            node.pause(node.options.receipt_window).await;
-        }
-        let again = node.settle_marks(node.receipts.take()).await;
+            () = node.receipts.wait() => false,
+        } || !node.pause(node.options.receipt_window.max(rest)).await;
+        let began = Instant::now();
+        let due = node.receipts.take(began, stopping);
+        let again = node.settle_marks(due).await;
+        rest = began.elapsed();
         let failed = !again.is_empty();
         for (conversation, users) in again {
             for (user, marks) in users {
-                if !node.receipts.add(conversation, user, marks) {
+                if !node.receipts.add(conversation, user, marks, began) {
                     tracing::warn!(%conversation, "a mark is lost: too many wait");
                 }
             }
