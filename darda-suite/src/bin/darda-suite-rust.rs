@@ -1,5 +1,6 @@
 //! The subject of `darda-client`: holds one client and speaks the lines of `clients/suite/README.md`.
 
+use std::io::Write;
 use std::path::PathBuf;
 
 use darda_client::{
@@ -8,8 +9,8 @@ use darda_client::{
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
-use tokio::sync::{mpsc, watch};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::sync::watch;
 
 type Result<T, E = Box<dyn std::error::Error + Send + Sync>> = std::result::Result<T, E>;
 
@@ -42,31 +43,19 @@ enum Command {
     Stop,
 }
 
-/// Writes reports, one line each.
-#[derive(Debug, Clone)]
-struct Reports(mpsc::UnboundedSender<Value>);
-
-impl Reports {
-    fn say(&self, report: Value) {
-        // The runner has gone: this process ends with its input.
-        let _ = self.0.send(report);
-    }
+/// Writes a report, one line, before anything else happens: what was reported is handled, and stays so when
+/// the process is killed.
+fn say(report: &Value) {
+    let mut out = std::io::stdout().lock();
+    let written = out.write_all(format!("{report}\n").as_bytes());
+    // The runner has gone: this process ends with its input.
+    let _ = written.and_then(|()| out.flush());
 }
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    let (say, mut said) = mpsc::unbounded_channel::<Value>();
-    let reports = Reports(say);
-    let writing = tokio::spawn(async move {
-        let mut out = tokio::io::stdout();
-        while let Some(report) = said.recv().await {
-            out.write_all(format!("{report}\n").as_bytes()).await?;
-            out.flush().await?;
-        }
-        Ok::<_, std::io::Error>(())
-    });
     let name = format!("darda-client {}", env!("CARGO_PKG_VERSION"));
-    reports.say(json!({"report": "ready", "client": name, "can": ["restart"]}));
+    say(&json!({"report": "ready", "client": name, "can": ["restart"]}));
     let mut lines = BufReader::new(tokio::io::stdin()).lines();
     let (paused, is_paused) = watch::channel(false);
     let mut client = None;
@@ -82,52 +71,50 @@ async fn main() -> Result<()> {
                 None,
             ) => {
                 let (opened, updates) = open(url, storage, speed).await?;
-                tokio::spawn(report(updates, reports.clone(), is_paused.clone()));
+                tokio::spawn(report(updates, is_paused.clone()));
                 client = Some(opened);
-                reports.say(done(n));
+                say(&done(n));
             }
             (Command::Direct { user }, Some(client)) => {
-                let (client, reports) = (client.clone(), reports.clone());
+                let client = client.clone();
                 tokio::spawn(async move {
                     match client.open_direct(user.as_str()).await {
                         Ok(id) => {
-                            reports.say(json!({"report": "done", "n": n, "conversation": id}));
+                            say(&json!({"report": "done", "n": n, "conversation": id}));
                         }
-                        Err(error) => reports.say(failed(n, &error)),
+                        Err(error) => say(&failed(n, &error)),
                     }
                 });
             }
             (Command::Send { conversation, text }, Some(client)) => {
                 match client.send(&conversation, text.as_str()).await {
                     Ok(sending) => {
-                        reports.say(done(n));
-                        tokio::spawn(answer(sending, conversation, text, reports.clone()));
+                        say(&done(n));
+                        tokio::spawn(answer(sending, conversation, text));
                     }
-                    Err(error) => reports.say(failed(n, &error)),
+                    Err(error) => say(&failed(n, &error)),
                 }
             }
             (Command::Pause, _) => {
                 paused.send_replace(true);
-                reports.say(done(n));
+                say(&done(n));
             }
             (Command::Continue, _) => {
                 paused.send_replace(false);
-                reports.say(done(n));
+                say(&done(n));
             }
-            (Command::Clock, _) => reports.say(done(n)),
+            (Command::Clock, _) => say(&done(n)),
             (Command::Stop, Some(client)) => {
                 client.close().await;
-                reports.say(done(n));
+                say(&done(n));
                 break;
             }
             (command, _) => {
                 let why = format!("not now: {command:?}");
-                reports.say(json!({"report": "failed", "n": n, "why": why}));
+                say(&json!({"report": "failed", "n": n, "why": why}));
             }
         }
     }
-    drop((reports, client, paused));
-    writing.await??;
     Ok(())
 }
 
@@ -154,16 +141,16 @@ fn failed(n: u64, error: &Error) -> Value {
 }
 
 /// What became of a send.
-async fn answer(sending: Sending, conversation: ConversationId, text: String, reports: Reports) {
+async fn answer(sending: Sending, conversation: ConversationId, text: String) {
     let client_id = sending.client_id().clone();
     match sending.acked().await {
-        Ok(ack) => reports.say(json!({
+        Ok(ack) => say(&json!({
             "report": "acked", "conversation": conversation, "client_id": client_id,
             "entry": ack.entry, "position": ack.position, "text": text,
         })),
         Err(error) => {
             if let Some(code) = error.code() {
-                reports.say(json!({
+                say(&json!({
                     "report": "refused", "conversation": conversation, "client_id": client_id,
                     "text": text, "code": code, "message": error.to_string(),
                 }));
@@ -173,7 +160,7 @@ async fn answer(sending: Sending, conversation: ConversationId, text: String, re
 }
 
 /// Reports what the stream gives, while nobody says that the app is slow.
-async fn report(mut updates: Updates, reports: Reports, mut paused: watch::Receiver<bool>) {
+async fn report(mut updates: Updates, mut paused: watch::Receiver<bool>) {
     loop {
         if paused.wait_for(|paused| !paused).await.is_err() {
             return;
@@ -185,16 +172,16 @@ async fn report(mut updates: Updates, reports: Reports, mut paused: watch::Recei
         };
         let Some(update) = update else { return };
         match update {
-            Update::Status(status) => reports.say(json!({
+            Update::Status(status) => say(&json!({
                 "report": "status", "state": word(status.state), "text": status.to_string(),
             })),
-            Update::Entry { entry, late } => reports.say(shown(&entry, late)),
+            Update::Entry { entry, late } => say(&shown(&entry, late)),
             Update::Withdrawn {
                 conversation,
                 entry,
                 position,
                 stands,
-            } => reports.say(json!({
+            } => say(&json!({
                 "report": "moved", "conversation": conversation, "entry": entry,
                 "from": position, "to": stands,
             })),
