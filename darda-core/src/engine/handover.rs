@@ -40,8 +40,6 @@ impl Node {
 pub(crate) async fn run(node: Arc<Node>, mut inbox: mpsc::Receiver<Handover>) {
     let mut batch = Vec::new();
     while node.gather(&mut inbox, &mut batch, MAX_BATCH).await {
-        // A runtime runs first who was woken last. The live event was on its way before, and goes first.
-        tokio::task::yield_now().await;
         node.instruments.handover_depth.set(batch.len() as f64);
         let entries = batch.iter().map(|one| one.entry.clone()).collect();
         let outcome = node.bounded(node.ports.broker.enqueue(entries)).await;
