@@ -10,6 +10,7 @@ use darda_core::model::limits::MAX_MEMBERS_PER_CHANGE;
 use darda_core::model::{ClientId, ConversationId, HistoryStart, MemberChange, Position, UserId};
 use darda_core::ports::EventBody;
 use darda_core::{Chat, Mark, Options, Ports, SendRequest, Session};
+use futures::future::try_join_all;
 use tokio::time::{Instant, sleep, timeout};
 
 const CONVERSATIONS: usize = 100;
@@ -68,10 +69,8 @@ impl Scene {
     }
 
     async fn mark(&self, said: &[(ConversationId, Position)]) {
-        for &(conversation, position) in said {
-            let mark = self.reader.mark(conversation, Mark::Seen(position));
-            mark.await.unwrap();
-        }
+        let mark = |&(conversation, position)| self.reader.mark(conversation, Mark::Seen(position));
+        try_join_all(said.iter().map(mark)).await.unwrap();
     }
 
     fn slow(&self) {
@@ -115,9 +114,7 @@ async fn groups_are_confirmed_together() {
         said.push(scene.group(number, vec![user("other")]).await);
     }
     scene.slow();
-    let asked = Instant::now();
     scene.mark(&said).await;
-    assert!(asked.elapsed() < EACH, "a mark waits for no other part");
     let took = told(&scene.reader, CONVERSATIONS).await;
     assert!(took < 10 * EACH, "{took:?}");
 }

@@ -120,8 +120,7 @@ impl Node {
                 "a mark cannot lie in the future",
             ));
         }
-        // Whether the copy is still right is asked when the marks are written, for all of them at once.
-        let (members, _) = self.copy_for(conversation, &session.user).await?;
+        let members = self.confirmed_for(conversation, &session.user).await?;
         let marks = match mark {
             Mark::Delivered(delivered) => Marks {
                 delivered,
