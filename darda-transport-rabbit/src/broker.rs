@@ -20,7 +20,7 @@ use crate::config::RabbitConfig;
 use crate::connection::{Dialer, PERSISTENT};
 use crate::consuming::Streams;
 use crate::error::{busy, from_driver, unavailable};
-use crate::link::{Lines, Link};
+use crate::link::{Line, Link};
 use crate::live::Subscriptions;
 use crate::packing::{bundle, pack};
 
@@ -31,7 +31,10 @@ const TRANSIENT: u8 = 1;
 #[derive(Debug)]
 pub struct RabbitBroker {
     dialer: Dialer,
-    link: Link,
+    /// What must last and what may be lost do not wait for each other: the server slows down whole
+    /// connections.
+    durable: Link,
+    live: Link,
     streams: Arc<Streams>,
     subscriptions: Subscriptions,
     /// Names subscriptions; begins at random, so that processes do not meet.
@@ -58,7 +61,8 @@ impl RabbitBroker {
         }
         let stop = CancellationToken::new();
         Ok(Self {
-            link: Link::start(dialer.clone(), stop.clone()),
+            durable: Link::start(dialer.clone(), "durable publisher", stop.clone()),
+            live: Link::start(dialer.clone(), "live publisher", stop.clone()),
             dialer,
             streams: Arc::default(),
             subscriptions: Subscriptions::default(),
@@ -67,25 +71,25 @@ impl RabbitBroker {
         })
     }
 
-    /// Lines that take messages.
-    async fn open_lines(&self) -> Result<Lines> {
-        let lines = self.link.lines().await?;
-        if lines.connection.is_blocked() {
-            return Err(busy("rabbitmq has no memory or disk left"));
-        }
-        Ok(lines)
-    }
-
-    async fn confirmed(&self, lines: &Lines, confirms: Vec<PublisherConfirm>) -> Result<()> {
+    async fn confirmed(&self, line: &Line, confirms: Vec<PublisherConfirm>) -> Result<()> {
         let patience = self.dialer.config().confirm_timeout;
-        lines.connection.confirmed(confirms, patience).await
+        line.connection.confirmed(confirms, patience).await
     }
+}
+
+/// The line, if it takes messages.
+async fn open(link: &Link) -> Result<Line> {
+    let line = link.line().await?;
+    if line.connection.is_blocked() {
+        return Err(busy("rabbitmq has no memory or disk left"));
+    }
+    Ok(line)
 }
 
 #[async_trait]
 impl Broker for RabbitBroker {
     async fn enqueue(&self, entries: Vec<Arc<Entry>>) -> Result<()> {
-        let lines = self.open_lines().await?;
+        let line = open(&self.durable).await?;
         let options = BasicPublishOptions {
             mandatory: true,
             immediate: false,
@@ -97,14 +101,14 @@ impl Broker for RabbitBroker {
             self.streams.average().count(bundle.entries);
             let queue = names.persist(bundle.queue).into();
             let properties = BasicProperties::default().with_delivery_mode(PERSISTENT);
-            let confirm = lines
-                .durable
+            let confirm = line
+                .channel
                 .basic_publish("".into(), queue, options, &bundle.bytes, properties)
                 .await
                 .map_err(from_driver)?;
             confirms.push(confirm);
         }
-        self.confirmed(&lines, confirms).await
+        self.confirmed(&line, confirms).await
     }
 
     async fn consume(&self, max_batch: usize) -> Result<BoxStream<'static, Result<Vec<Delivery>>>> {
@@ -116,7 +120,7 @@ impl Broker for RabbitBroker {
     }
 
     async fn backlog(&self) -> Result<u64> {
-        let lines = self.link.lines().await?;
+        let line = self.durable.line().await?;
         let asking = async {
             let mut waiting = 0;
             for queue in self.dialer.names().all_persist() {
@@ -125,7 +129,8 @@ impl Broker for RabbitBroker {
                     ..QueueDeclareOptions::default()
                 };
                 let nothing = FieldTable::default();
-                let queue = lines.asking.queue_declare(queue.into(), passive, nothing);
+                let channel = line.connection.asking();
+                let queue = channel.queue_declare(queue.into(), passive, nothing);
                 waiting += u64::from(queue.await?.message_count());
             }
             Ok(waiting)
@@ -140,14 +145,14 @@ impl Broker for RabbitBroker {
             }
             Err(error) => {
                 // The refused question closed the channel.
-                lines.connection.give_up();
+                line.connection.give_up();
                 Err(from_driver(error))
             }
         }
     }
 
     async fn publish(&self, publications: Vec<Publication>) -> Result<()> {
-        let lines = self.open_lines().await?;
+        let line = open(&self.live).await?;
         let names = self.dialer.names();
         let mut confirms = Vec::new();
         for message in pack(publications)? {
@@ -174,16 +179,16 @@ impl Broker for RabbitBroker {
                 }
             };
             let options = BasicPublishOptions::default();
-            let confirm = lines
-                .live
+            let confirm = line
+                .channel
                 .basic_publish(exchange.into(), key, options, &message.bytes, properties)
                 .await
                 .map_err(from_driver)?;
             confirms.push(confirm);
         }
-        match self.confirmed(&lines, confirms).await {
+        match self.confirmed(&line, confirms).await {
             // A full live queue drops its oldest; nothing is refused.
-            Err(error) if error.kind() == ErrorKind::Busy && !lines.connection.is_blocked() => {
+            Err(error) if error.kind() == ErrorKind::Busy && !line.connection.is_blocked() => {
                 Ok(())
             }
             confirmed => confirmed,

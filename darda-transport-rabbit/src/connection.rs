@@ -28,6 +28,7 @@ const GOODBYE: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct Connection {
     driver: Option<lapin::Connection>,
+    asking: Channel,
     dead: CancellationToken,
 }
 
@@ -102,20 +103,20 @@ impl Dialer {
             )
             .await?;
             topology::declare(&driver, &self.names, &self.config).await?;
-            let probe = driver.create_channel().await?;
-            Ok((driver, probe))
+            let asking = driver.create_channel().await?;
+            Ok((driver, asking))
         };
-        let (driver, probe) = timeout(self.config.connect_timeout, connecting)
+        let (driver, asking) = timeout(self.config.connect_timeout, connecting)
             .await
             .map_err(|_| unavailable("rabbitmq takes no connection in time"))?
             .map_err(from_driver)?;
         let connection = Arc::new(Connection {
             driver: Some(driver),
+            asking,
             dead: CancellationToken::new(),
         });
         tokio::spawn(watch(
             Arc::downgrade(&connection),
-            probe,
             connection.dead.clone(),
             self.config.probe_interval,
         ));
@@ -126,7 +127,6 @@ impl Dialer {
 /// Finds out that a connection is dead: it says so, or it does not answer.
 async fn watch(
     connection: std::sync::Weak<Connection>,
-    probe: Channel,
     dead: CancellationToken,
     interval: Duration,
 ) {
@@ -146,7 +146,7 @@ async fn watch(
             continue;
         }
         // The cheapest question: it changes nothing.
-        let answer = probe.basic_qos(0, BasicQosOptions::default());
+        let answer = connection.asking.basic_qos(0, BasicQosOptions::default());
         match timeout(interval, answer).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
@@ -169,6 +169,11 @@ impl Connection {
             Some(driver) => driver.create_channel().await.map_err(from_driver),
             None => Err(unavailable("the connection to rabbitmq is closed")),
         }
+    }
+
+    /// The channel for questions. A refused one closes it, and the connection is given up.
+    pub(crate) fn asking(&self) -> &Channel {
+        &self.asking
     }
 
     /// Whether publishers are told to wait: an alarm of memory or disk.

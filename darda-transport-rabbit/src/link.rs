@@ -1,4 +1,4 @@
-//! The connection that publishes: kept, and made anew when it breaks.
+//! A connection that publishes: kept, and made anew when it breaks.
 
 use std::sync::Arc;
 
@@ -17,44 +17,42 @@ const FIRST_WAIT: Duration = Duration::from_millis(50);
 /// Jitter adds up to as much again. What a recovery goes unnoticed costs more than an attempt a second.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
-/// A connection with its channels. What must last and what may be lost do not wait for each other.
+/// A connection with a channel whose publishes are confirmed.
 #[derive(Debug, Clone)]
-pub(crate) struct Lines {
+pub(crate) struct Line {
     pub(crate) connection: Arc<Connection>,
-    pub(crate) durable: Channel,
-    pub(crate) live: Channel,
-    pub(crate) asking: Channel,
+    pub(crate) channel: Channel,
 }
 
-/// Keeps the lines.
+/// Keeps a line.
 #[derive(Debug)]
 pub(crate) struct Link {
-    lines: watch::Receiver<Option<Lines>>,
+    line: watch::Receiver<Option<Line>>,
     patience: Duration,
 }
 
 impl Link {
     /// Starts connecting; the task ends when the token falls.
-    pub(crate) fn start(dialer: Dialer, stop: CancellationToken) -> Self {
-        let (sender, lines) = watch::channel(None);
+    pub(crate) fn start(dialer: Dialer, purpose: &'static str, stop: CancellationToken) -> Self {
+        let (sender, line) = watch::channel(None);
         let patience = dialer.config().connect_timeout;
         tokio::spawn(async move {
             tokio::select! {
                 () = stop.cancelled() => {}
-                () = keep(&dialer, &sender) => {}
+                () = keep(&dialer, purpose, &sender) => {}
             }
             sender.send_replace(None);
         });
-        Self { lines, patience }
+        Self { line, patience }
     }
 
-    /// The lines, as soon as there are any.
-    pub(crate) async fn lines(&self) -> Result<Lines> {
-        let mut lines = self.lines.clone();
-        let there = timeout(self.patience, lines.wait_for(Option::is_some)).await;
+    /// The line, as soon as there is one.
+    pub(crate) async fn line(&self) -> Result<Line> {
+        let mut line = self.line.clone();
+        let there = timeout(self.patience, line.wait_for(Option::is_some)).await;
         match there {
-            Ok(Ok(lines)) => match &*lines {
-                Some(lines) => Ok(lines.clone()),
+            Ok(Ok(line)) => match &*line {
+                Some(line) => Ok(line.clone()),
                 None => Err(unavailable("rabbitmq is away")),
             },
             _ => Err(unavailable("rabbitmq is away")),
@@ -62,7 +60,7 @@ impl Link {
     }
 }
 
-async fn keep(dialer: &Dialer, lines: &watch::Sender<Option<Lines>>) {
+async fn keep(dialer: &Dialer, purpose: &str, line: &watch::Sender<Option<Line>>) {
     let waits = ExponentialBuilder::new()
         .with_min_delay(FIRST_WAIT)
         .with_max_delay(LONGEST_WAIT)
@@ -71,22 +69,22 @@ async fn keep(dialer: &Dialer, lines: &watch::Sender<Option<Lines>>) {
     let mut wait = waits.build();
     let mut away = false;
     loop {
-        match dial(dialer).await {
+        match dial(dialer, purpose).await {
             Ok(made) => {
                 if away {
-                    tracing::info!("rabbitmq is there again");
+                    tracing::info!(purpose, "rabbitmq is there again");
                 }
                 away = false;
                 wait = waits.build();
                 let dead = made.connection.dead().clone();
-                lines.send_replace(Some(made));
+                line.send_replace(Some(made));
                 dead.cancelled().await;
-                lines.send_replace(None);
+                line.send_replace(None);
             }
             Err(error) => {
                 if !away {
                     let cause = std::error::Error::source(&error).map(ToString::to_string);
-                    tracing::warn!(%error, cause, "rabbitmq is away");
+                    tracing::warn!(purpose, %error, cause, "rabbitmq is away");
                 }
                 away = true;
                 debug_assert_eq!(error.kind(), ErrorKind::Unavailable);
@@ -96,27 +94,19 @@ async fn keep(dialer: &Dialer, lines: &watch::Sender<Option<Lines>>) {
     }
 }
 
-async fn dial(dialer: &Dialer) -> Result<Lines> {
-    let connection = dialer.dial("publisher").await?;
-    let channels = async {
-        let durable = connection.channel().await?;
-        let live = connection.channel().await?;
-        let asking = connection.channel().await?;
-        for channel in [&durable, &live] {
-            channel
-                .confirm_select(ConfirmSelectOptions::default())
-                .await
-                .map_err(from_driver)?;
-        }
-        Ok((durable, live, asking))
+async fn dial(dialer: &Dialer, purpose: &str) -> Result<Line> {
+    let connection = dialer.dial(purpose).await?;
+    let confirming = async {
+        let channel = connection.channel().await?;
+        let options = ConfirmSelectOptions::default();
+        channel.confirm_select(options).await.map_err(from_driver)?;
+        Ok(channel)
     };
-    let (durable, live, asking) = timeout(dialer.config().connect_timeout, channels)
+    let channel = timeout(dialer.config().connect_timeout, confirming)
         .await
         .map_err(|_| unavailable("rabbitmq opens no channel in time"))??;
-    Ok(Lines {
+    Ok(Line {
         connection,
-        durable,
-        live,
-        asking,
+        channel,
     })
 }
