@@ -39,12 +39,6 @@ struct Progress {
     x: Vec<EntryDocument>,
 }
 
-#[derive(Serialize, Deserialize)]
-struct Known {
-    #[serde(rename = "_id")]
-    key: Binary,
-}
-
 impl Connection {
     fn conversations(&self) -> Collection<ConversationDocument> {
         self.collection(CONVERSATIONS)
@@ -258,18 +252,5 @@ impl Connection {
             })
         });
         Ok(memberships.collect())
-    }
-
-    /// Which of these conversations there are.
-    pub(crate) async fn known(&self, keys: Vec<Binary>) -> Result<Vec<Binary>> {
-        let find = self.collection::<Known>(CONVERSATIONS);
-        let find = find
-            .find(doc! { "_id": { "$in": keys } })
-            .projection(doc! { "_id": 1 })
-            .max_time(self.operation_timeout);
-        let found: Vec<Known> = async { find.await?.try_collect().await }
-            .await
-            .map_err(of_call)?;
-        Ok(found.into_iter().map(|known| known.key).collect())
     }
 }

@@ -25,9 +25,17 @@ struct HeadDocument {
     key: Binary,
     /// Position.
     p: i64,
-    /// The newest message. Its position is beside it, as `n`.
     #[serde(default)]
-    m: Option<EntryDocument>,
+    l: Option<NewestMessage>,
+}
+
+/// The newest message. Documents are compared field by field, so that the position comes first.
+#[derive(Debug, Serialize, Deserialize)]
+struct NewestMessage {
+    /// Position.
+    n: i64,
+    /// Entry.
+    e: EntryDocument,
 }
 
 impl Connection {
@@ -40,32 +48,20 @@ impl Connection {
             };
             furthest.insert(conversation, head);
         }
-        if furthest.is_empty() {
-            return Ok(());
-        }
-        let keys = furthest.keys().copied().map(conversation_key);
-        let known = self.known(keys.collect()).await?;
-        let (mut positions, mut messages) = (Vec::new(), Vec::new());
-        for key in known {
-            let Some(head) = furthest.remove(&conversation_of(&key)?) else {
-                continue;
-            };
-            let position = signed(head.position.0);
-            let forward = doc! { "$max": { "p": position } };
-            positions.push(statement(doc! { "_id": key.clone() }, forward, true));
+        let statements = furthest.into_iter().map(|(conversation, head)| {
+            let mut forward = doc! { "p": signed(head.position.0) };
             if let Some(message) = head.last_message {
-                let position = signed(message.position.0);
-                let message = to_bson(&EntryDocument::from(&*message))?;
-                let older = doc! {
-                    "_id": key,
-                    "$or": [{ "n": { "$lt": position } }, { "n": { "$exists": false } }],
+                let message = NewestMessage {
+                    n: signed(message.position.0),
+                    e: EntryDocument::from(&*message),
                 };
-                let newer = doc! { "$set": { "m": message, "n": position } };
-                messages.push(statement(older, newer, false));
+                forward.insert("l", to_bson(&message)?);
             }
-        }
-        self.update_many(HEADS, positions).await?;
-        self.update_many(HEADS, messages).await
+            let key = doc! { "_id": conversation_key(conversation) };
+            Ok(statement(key, doc! { "$max": forward }, true))
+        });
+        let statements = statements.collect::<Result<_>>()?;
+        self.update_many(HEADS, statements).await
     }
 
     pub(crate) async fn heads_of(
@@ -87,7 +83,7 @@ impl Connection {
         let heads = found.into_iter().map(|found| {
             let head = Head {
                 position: Position(unsigned(found.p)),
-                last_message: found.m.map(TryInto::try_into).transpose()?,
+                last_message: found.l.map(|message| message.e.try_into()).transpose()?,
             };
             Ok((conversation_of(&found.key)?, head))
         });

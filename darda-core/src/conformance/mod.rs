@@ -300,7 +300,7 @@ list! {
         marks_come_by_user,
         concurrent_marks_keep_the_furthest,
         heads_only_move_forward,
-        heads_of_unknown_conversations_are_ignored,
+        heads_of_unknown_conversations_are_not_shown,
     ]
     store_blocks: [
         a_block_counts_in_both_directions,

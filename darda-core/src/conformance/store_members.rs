@@ -452,7 +452,7 @@ pub(super) async fn heads_only_move_forward(store: Arc<dyn Store>) -> Result<()>
     Ok(())
 }
 
-pub(super) async fn heads_of_unknown_conversations_are_ignored(
+pub(super) async fn heads_of_unknown_conversations_are_not_shown(
     store: Arc<dyn Store>,
 ) -> Result<()> {
     let (id, a, _) = direct(&*store).await?;

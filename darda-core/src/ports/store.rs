@@ -223,7 +223,8 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// The marks of a conversation's members, by user.
     async fn marks(&self, conversation: ConversationId) -> Result<Vec<(UserId, Marks)>>;
 
-    /// Moves heads forward. Those of unknown conversations are ignored.
+    /// Moves heads forward. Those of unknown conversations are not shown; whether they are when such a
+    /// conversation is made is the store's choice.
     async fn set_heads(&self, heads: Vec<(ConversationId, Head)>) -> Result<()>;
 
     /// `user` blocks `other`. Again: nothing happens.
