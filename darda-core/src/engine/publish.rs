@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::{Either, select};
 use futures::{StreamExt, stream};
 use lru::LruCache;
 use parking_lot::Mutex;
@@ -24,8 +26,7 @@ const LOOKUPS: usize = 64;
 /// An event for other nodes.
 #[derive(Debug)]
 pub(crate) struct Outgoing {
-    /// `None`: one is about to follow, for which the way is looked up meanwhile.
-    event: Option<LiveEvent>,
+    event: LiveEvent,
     to: To,
 }
 
@@ -67,6 +68,15 @@ impl Routes {
         (Instant::now() < route.until).then(|| route.nodes.clone())
     }
 
+    /// Whether they are known for long enough to be so still when an event that is being made comes.
+    fn foreseen(&self, conversation: ConversationId) -> bool {
+        let mut known = self.known.lock();
+        let soon = Instant::now() + self.ttl / 8;
+        known
+            .get(&conversation)
+            .is_some_and(|route| soon < route.until)
+    }
+
     fn put(&self, conversation: ConversationId, nodes: Arc<[NodeId]>) {
         let until = Instant::now() + self.ttl;
         self.known.lock().put(conversation, Known { nodes, until });
@@ -88,20 +98,33 @@ impl Node {
         {
             return;
         }
-        let event = Some(event);
         if self.outgoing.try_send(Outgoing { event, to }).is_err() {
             self.instruments.publish_drops.increment(1);
         }
     }
 
-    /// Has the way for a conversation's next event looked up while that is being made.
-    pub(crate) fn foresee(&self, members: &Members) {
+    /// Does the work that ends with an event for these members, and looks its way up meanwhile. The
+    /// work does not wait for that.
+    pub(crate) async fn foreseeing<T>(
+        &self,
+        members: &Members,
+        work: impl Future<Output = T>,
+    ) -> T {
+        let conversation = members.conversation;
         let looked_up = members.list.len() <= SMALL_CONVERSATION;
-        // The events come first: otherwise the way is looked up when its event comes.
-        let room = self.outgoing.capacity() > self.outgoing.max_capacity() / 2;
-        if looked_up && room && self.routes.get(members.conversation).is_none() {
-            let to = To::Conversation(members.conversation);
-            let _ = self.outgoing.try_send(Outgoing { event: None, to });
+        if !looked_up || self.routes.foreseen(conversation) {
+            return work.await;
+        }
+        let users = members.list.keys().cloned().collect();
+        let looking = Box::pin(async {
+            if let Ok(nodes) = self.other_nodes(users).await {
+                self.routes.put(conversation, nodes);
+            }
+        });
+        match select(looking, pin!(work)).await {
+            Either::Left(((), work)) => work.await,
+            // The event looks for its way itself.
+            Either::Right((done, _)) => done,
         }
     }
 
@@ -180,7 +203,6 @@ pub(crate) async fn run(node: Arc<Node>, mut inbox: mpsc::Receiver<Outgoing>) {
         let routes = node.routes_of(&batch).await;
         let mut publications = Vec::with_capacity(batch.len());
         for (at, Outgoing { event, to }) in batch.drain(..).enumerate() {
-            let Some(event) = event else { continue };
             match routes.get(&Target::of(at, &to)) {
                 Some(Ok(Some(route))) => {
                     if let Some(encoder) = &node.options.encoder {

@@ -45,7 +45,6 @@ impl Node {
             return Ok(pending);
         }
         let (mut members, mut fresh) = self.copy_for(conversation, &session.user).await?;
-        self.foresee(&members);
         self.check_blocks(&members, &session.user).await?;
         self.check_body(&members, &session.user, &body).await?;
         // A direct conversation has one epoch: its send is not attempted again.
@@ -68,7 +67,8 @@ impl Node {
                 body: said,
                 admission,
             };
-            match self.ports.cache.append(append).await? {
+            let appending = self.ports.cache.append(append);
+            match self.foreseeing(&members, appending).await? {
                 Appended::New(entry) => {
                     let ack = ack(&entry, false);
                     let body = EventBody::Entry(entry.clone());
