@@ -122,6 +122,7 @@ impl Broker for RabbitBroker {
     async fn backlog(&self) -> Result<u64> {
         let line = self.durable.line().await?;
         let asking = async {
+            let channel = line.connection.asking();
             let mut waiting = 0;
             for queue in self.dialer.names().all_persist() {
                 let passive = QueueDeclareOptions {
@@ -129,7 +130,6 @@ impl Broker for RabbitBroker {
                     ..QueueDeclareOptions::default()
                 };
                 let nothing = FieldTable::default();
-                let channel = line.connection.asking();
                 let queue = channel.queue_declare(queue.into(), passive, nothing);
                 waiting += u64::from(queue.await?.message_count());
             }

@@ -22,6 +22,9 @@ use crate::ports::{LiveEvent, Publication, Route};
 const MAX_BATCH: usize = 1000;
 /// Routes that are looked up at a time.
 const LOOKUPS: usize = 64;
+/// A way is asked for again in the last part of its time, one in so many, so that it is still known when
+/// an event that is being made comes.
+const RENEWED_IN_THE_LAST: u32 = 8;
 
 /// An event for other nodes.
 #[derive(Debug)]
@@ -63,18 +66,18 @@ impl Routes {
     }
 
     fn get(&self, conversation: ConversationId) -> Option<Arc<[NodeId]>> {
-        let mut known = self.known.lock();
-        let route = known.get(&conversation)?;
-        (Instant::now() < route.until).then(|| route.nodes.clone())
+        self.known_at(Instant::now(), conversation)
     }
 
-    /// Whether they are known for long enough to be so still when an event that is being made comes.
-    fn foreseen(&self, conversation: ConversationId) -> bool {
+    fn known_at(&self, time: Instant, conversation: ConversationId) -> Option<Arc<[NodeId]>> {
         let mut known = self.known.lock();
-        let soon = Instant::now() + self.ttl / 8;
-        known
-            .get(&conversation)
-            .is_some_and(|route| soon < route.until)
+        let route = known.get(&conversation)?;
+        (time < route.until).then(|| route.nodes.clone())
+    }
+
+    fn foreseen(&self, conversation: ConversationId) -> bool {
+        let soon = Instant::now() + self.ttl / RENEWED_IN_THE_LAST;
+        self.known_at(soon, conversation).is_some()
     }
 
     fn put(&self, conversation: ConversationId, nodes: Arc<[NodeId]>) {
@@ -110,19 +113,13 @@ impl Node {
         members: &Members,
         work: impl Future<Output = T>,
     ) -> T {
-        let conversation = members.conversation;
         let looked_up = members.list.len() <= SMALL_CONVERSATION;
-        if !looked_up || self.routes.foreseen(conversation) {
+        if !looked_up || self.routes.foreseen(members.conversation) {
             return work.await;
         }
-        let users = members.list.keys().cloned().collect();
-        let looking = Box::pin(async {
-            if let Ok(nodes) = self.other_nodes(users).await {
-                self.routes.put(conversation, nodes);
-            }
-        });
+        let looking = Box::pin(self.members_nodes(members));
         match select(looking, pin!(work)).await {
-            Either::Left(((), work)) => work.await,
+            Either::Left((_, work)) => work.await,
             // The event looks for its way itself.
             Either::Right((done, _)) => done,
         }
@@ -148,14 +145,20 @@ impl Node {
                 if members.list.len() > SMALL_CONVERSATION {
                     return all();
                 }
-                let users = members.list.keys().cloned().collect();
-                let nodes = self.other_nodes(users).await?;
-                self.routes.put(conversation, nodes.clone());
+                let nodes = self.members_nodes(&members).await?;
                 return Ok((!nodes.is_empty()).then_some(Route::Nodes(nodes)));
             }
         };
         let nodes = self.other_nodes(users).await?;
         Ok((!nodes.is_empty()).then_some(Route::Nodes(nodes)))
+    }
+
+    /// Other nodes of a conversation's members, which are known for a while from then on.
+    async fn members_nodes(&self, members: &Members) -> Result<Arc<[NodeId]>> {
+        let users = members.list.keys().cloned().collect();
+        let nodes = self.other_nodes(users).await?;
+        self.routes.put(members.conversation, nodes.clone());
+        Ok(nodes)
     }
 
     async fn other_nodes(&self, users: Vec<UserId>) -> Result<Arc<[NodeId]>> {
