@@ -100,6 +100,23 @@ impl Connection {
     }
 }
 
+#[cfg(test)]
+impl Connection {
+    /// One that takes nothing more, and whose end has not been told yet.
+    pub(crate) fn that_is_ending() -> Self {
+        let hello = r#"{"user": "alice", "session": "s", "node": "n", "heartbeat_ms": 25000,
+            "limits": {"max_frame_bytes": 131072, "max_text_bytes": 16384, "max_page": 200}}"#;
+        let (outgoing, _) = mpsc::channel(FRAMES);
+        let (_, incoming) = mpsc::channel(FRAMES);
+        Self {
+            hello: serde_json::from_str(hello).expect("a hello"),
+            outgoing,
+            incoming,
+            _gone: CancellationToken::new().drop_guard(),
+        }
+    }
+}
+
 /// Without a close frame.
 pub(crate) const ABNORMAL: u16 = 1006;
 

@@ -64,19 +64,29 @@ pub(super) enum Purpose {
 }
 
 impl Driver {
-    /// Sends a command now. `None`: the connection takes no more.
-    pub(super) fn command(&mut self, command: &Command, purpose: Purpose) -> Option<u64> {
+    /// Sends a command now. Gives back what it is for if the connection takes no more: it has ended, which
+    /// is about to be told, or an answer will make room.
+    #[expect(
+        clippy::result_large_err,
+        reason = "it is kept, not an error to pass on"
+    )]
+    pub(super) fn command(&mut self, command: &Command, purpose: Purpose) -> Result<u64, Purpose> {
         self.asking.number += 1;
         let id = self.asking.number;
-        let sent = match command.frame(id) {
-            Ok(frame) => self.line.send(frame),
+        let frame = match command.frame(id) {
+            Ok(frame) => frame,
             Err(error) => {
-                self.fail(&error);
-                false
+                let refusal = Refusal {
+                    code: "invalid".to_owned(),
+                    message: error.to_string(),
+                    retry_after_ms: None,
+                };
+                self.refused(purpose, refusal);
+                return Ok(id);
             }
         };
-        if !sent {
-            return None;
+        if !self.line.send(frame) {
+            return Err(purpose);
         }
         if !matches!(purpose, Purpose::Send(..)) {
             self.asking.reads += 1;
@@ -84,11 +94,12 @@ impl Driver {
         self.asking.under_way.insert(id, purpose);
         let at = Instant::now() + self.settings.timing.reply;
         self.timers.set(at, Due::Reply(id));
-        Some(id)
+        Ok(id)
     }
 
     pub(super) fn ping(&mut self, ping: &Command) {
-        self.command(ping, Purpose::Nothing);
+        // A connection that takes none does not answer either, and is given up as one that does not.
+        let _ = self.command(ping, Purpose::Nothing);
     }
 
     /// Commands under way that are sends.
@@ -132,7 +143,10 @@ impl Driver {
         while self.asking.reads < MAX_UNDER_WAY
             && let Some((command, purpose)) = self.asking.own.pop_front()
         {
-            self.command(&command, purpose);
+            if let Err(purpose) = self.command(&command, purpose) {
+                self.asking.own.push_front((command, purpose));
+                return;
+            }
         }
         let now = Instant::now();
         let mut later = VecDeque::new();
@@ -145,7 +159,10 @@ impl Driver {
                 later.push_back(asked);
             } else {
                 let command = asked.command.clone();
-                self.command(&command, Purpose::Asked(asked));
+                if let Err(Purpose::Asked(asked)) = self.command(&command, Purpose::Asked(asked)) {
+                    self.asking.waiting.push_front(asked);
+                    break;
+                }
             }
         }
         later.append(&mut self.asking.waiting);

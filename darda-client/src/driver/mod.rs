@@ -381,3 +381,6 @@ enum LineEvent {
     Opened(Result<crate::connection::Connection>),
     Incoming(Incoming),
 }
+
+#[cfg(test)]
+mod tests;

@@ -67,7 +67,7 @@ impl Driver {
         self.ready.push_back(conversation.clone());
     }
 
-    /// Sends what can be sent.
+    /// Sends what can be sent, as far as the connection takes it.
     pub(super) fn send_all(&mut self) {
         while self.sends_under_way() < MAX_UNDER_WAY
             && let Some(conversation) = self.ready.pop_front()
@@ -75,15 +75,16 @@ impl Driver {
             let waits = self.outbox.first(&conversation).is_some_and(|waiting| {
                 waiting.kept && waiting.commands.is_empty() && !waiting.resting
             });
-            if waits {
-                self.send_first(&conversation);
+            if waits && !self.send_first(&conversation) {
+                return;
             }
         }
     }
 
-    fn send_first(&mut self, conversation: &ConversationId) {
+    /// `false`: the connection takes no more, and it is ready as before.
+    fn send_first(&mut self, conversation: &ConversationId) -> bool {
         let Some(waiting) = self.outbox.first(conversation) else {
-            return;
+            return true;
         };
         let Item {
             conversation,
@@ -97,17 +98,16 @@ impl Driver {
             append,
             resend: waiting.tried,
         };
-        waiting.tried = true;
-        let purpose = Purpose::Send(conversation.clone(), client_id);
-        match self.command(&command, purpose) {
-            Some(id) => {
-                if let Some(waiting) = self.outbox.first(&conversation) {
-                    waiting.commands.push(id);
-                }
-            }
-            // The connection is about to end: the next one begins with all that waits.
-            None => self.ready.push_back(conversation),
+        let purpose = Purpose::Send(conversation.clone(), client_id.clone());
+        let Ok(id) = self.command(&command, purpose) else {
+            self.ready.push_back(conversation);
+            return false;
+        };
+        if let Some(waiting) = self.outbox.find(&conversation, &client_id) {
+            waiting.tried = true;
+            waiting.commands.push(id);
         }
+        true
     }
 
     /// It is time to try it once more.
