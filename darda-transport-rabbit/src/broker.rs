@@ -23,6 +23,7 @@ use crate::error::{busy, from_driver, unavailable};
 use crate::link::{Line, Link};
 use crate::live::Subscriptions;
 use crate::packing::{bundle, pack};
+use crate::topology::Purpose;
 
 /// AMQP's number for messages that do not survive a restart.
 const TRANSIENT: u8 = 1;
@@ -61,8 +62,8 @@ impl RabbitBroker {
         }
         let stop = CancellationToken::new();
         Ok(Self {
-            durable: Link::start(dialer.clone(), "durable publisher", stop.clone()),
-            live: Link::start(dialer.clone(), "live publisher", stop.clone()),
+            durable: Link::start(dialer.clone(), Purpose::DurablePublisher, stop.clone()),
+            live: Link::start(dialer.clone(), Purpose::LivePublisher, stop.clone()),
             dialer,
             streams: Arc::default(),
             subscriptions: Subscriptions::default(),

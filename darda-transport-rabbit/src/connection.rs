@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::RabbitConfig;
 use crate::encryption::{self, invalid};
 use crate::error::{busy, from_driver, unavailable};
-use crate::topology::{self, Names};
+use crate::topology::{self, Names, Purpose};
 
 /// AMQP's number for messages that survive a restart.
 pub(crate) const PERSISTENT: u8 = 2;
@@ -81,8 +81,8 @@ impl Dialer {
         &self.config
     }
 
-    /// Connects, declares what lasts, and watches from then on.
-    pub(crate) async fn dial(&self, purpose: &str) -> Result<Arc<Connection>> {
+    /// Connects, declares what lasts and is needed, and watches from then on.
+    pub(crate) async fn dial(&self, purpose: Purpose) -> Result<Arc<Connection>> {
         let connecting = async {
             let properties = ConnectionProperties::default()
                 .with_connection_name(format!("{} {purpose}", self.config.prefix).into());
@@ -102,7 +102,7 @@ impl Dialer {
                 properties,
             )
             .await?;
-            topology::declare(&driver, &self.names, &self.config).await?;
+            topology::declare(&driver, purpose, &self.names, &self.config).await?;
             let asking = driver.create_channel().await?;
             Ok((driver, asking))
         };

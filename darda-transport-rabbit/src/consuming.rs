@@ -26,6 +26,7 @@ use crate::connection::{Connection, Dialer, PERSISTENT};
 use crate::error::{from_driver, unavailable};
 use crate::held::Held;
 use crate::packing::{Average, alone};
+use crate::topology::Purpose;
 
 /// A tag is the number of its lane and the entry's number on that lane.
 const NUMBER_BITS: u32 = 40;
@@ -65,7 +66,7 @@ impl Streams {
         dialer: &Dialer,
         max_batch: usize,
     ) -> Result<BoxStream<'static, Result<Vec<Delivery>>>> {
-        let connection = dialer.dial("writer").await?;
+        let connection = dialer.dial(Purpose::Writer).await?;
         let queues = dialer.names().all_persist();
         let lanes = try_join_all(queues.map(|queue| self.lane(dialer, &connection, queue))).await?;
         let reading = Reading {

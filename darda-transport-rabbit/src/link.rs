@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::connection::{Connection, Dialer};
 use crate::error::{from_driver, unavailable};
+use crate::topology::Purpose;
 
 const FIRST_WAIT: Duration = Duration::from_millis(50);
 /// Jitter adds up to as much again. What a recovery goes unnoticed costs more than an attempt a second.
@@ -33,7 +34,7 @@ pub(crate) struct Link {
 
 impl Link {
     /// Starts connecting; the task ends when the token falls.
-    pub(crate) fn start(dialer: Dialer, purpose: &'static str, stop: CancellationToken) -> Self {
+    pub(crate) fn start(dialer: Dialer, purpose: Purpose, stop: CancellationToken) -> Self {
         let (sender, line) = watch::channel(None);
         let patience = dialer.config().connect_timeout;
         tokio::spawn(async move {
@@ -60,7 +61,7 @@ impl Link {
     }
 }
 
-async fn keep(dialer: &Dialer, purpose: &str, line: &watch::Sender<Option<Line>>) {
+async fn keep(dialer: &Dialer, purpose: Purpose, line: &watch::Sender<Option<Line>>) {
     let waits = ExponentialBuilder::new()
         .with_min_delay(FIRST_WAIT)
         .with_max_delay(LONGEST_WAIT)
@@ -72,7 +73,7 @@ async fn keep(dialer: &Dialer, purpose: &str, line: &watch::Sender<Option<Line>>
         match dial(dialer, purpose).await {
             Ok(made) => {
                 if away {
-                    tracing::info!(purpose, "rabbitmq is there again");
+                    tracing::info!(%purpose, "rabbitmq is there again");
                 }
                 away = false;
                 wait = waits.build();
@@ -84,7 +85,7 @@ async fn keep(dialer: &Dialer, purpose: &str, line: &watch::Sender<Option<Line>>
             Err(error) => {
                 if !away {
                     let cause = std::error::Error::source(&error).map(ToString::to_string);
-                    tracing::warn!(purpose, %error, cause, "rabbitmq is away");
+                    tracing::warn!(%purpose, %error, cause, "rabbitmq is away");
                 }
                 away = true;
                 debug_assert_eq!(error.kind(), ErrorKind::Unavailable);
@@ -94,7 +95,7 @@ async fn keep(dialer: &Dialer, purpose: &str, line: &watch::Sender<Option<Line>>
     }
 }
 
-async fn dial(dialer: &Dialer, purpose: &str) -> Result<Line> {
+async fn dial(dialer: &Dialer, purpose: Purpose) -> Result<Line> {
     let connection = dialer.dial(purpose).await?;
     let confirming = async {
         let channel = connection.channel().await?;

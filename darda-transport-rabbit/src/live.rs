@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use crate::connection::{Connection, Dialer};
 use crate::error::from_driver;
 use crate::packing::unpack;
-use crate::topology::declare_live;
+use crate::topology::{Purpose, declare_live};
 
 /// Messages on their way to the node: what is slower than that waits in the queue, which is bounded.
 const PREFETCH: u16 = 64;
@@ -40,7 +40,7 @@ impl Subscriptions {
         node: NodeId,
         number: u64,
     ) -> Result<BoxStream<'static, Result<Vec<LiveEvent>>>> {
-        let connection = dialer.dial("subscriber").await?;
+        let connection = dialer.dial(Purpose::Subscriber).await?;
         let channel = connection.channel().await?;
         let (names, limit) = (dialer.names(), dialer.config().live_limit);
         let queue = names.live_of(&node, number);

@@ -1,5 +1,7 @@
 //! Names and arguments of all queues and exchanges.
 
+use std::fmt;
+
 use darda_core::model::{ConversationId, NodeId};
 use lapin::Channel;
 use lapin::ExchangeKind;
@@ -77,33 +79,75 @@ fn table(entries: &[(&str, AMQPValue)]) -> FieldTable {
     table
 }
 
-/// Declares everything that lasts. The connection's channels are new for each attempt, since a
-/// refusal closes the channel.
+/// What a connection is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    DurablePublisher,
+    Writer,
+    LivePublisher,
+    Subscriber,
+}
+
+impl fmt::Display for Purpose {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::DurablePublisher => "durable publisher",
+            Self::Writer => "writer",
+            Self::LivePublisher => "live publisher",
+            Self::Subscriber => "subscriber",
+        })
+    }
+}
+
+/// Declares what lasts and is needed: live events come back without the durable queues. The
+/// connection's channels are new for each attempt, since a refusal closes the channel.
 pub(crate) async fn declare(
     connection: &lapin::Connection,
+    purpose: Purpose,
     names: &Names,
     config: &RabbitConfig,
 ) -> lapin::Result<()> {
     let channel = connection.create_channel().await?;
+    match purpose {
+        Purpose::DurablePublisher | Purpose::Writer => {
+            declare_queues(connection, &channel, names, config).await?;
+        }
+        Purpose::LivePublisher | Purpose::Subscriber => {
+            declare_exchange(&channel, names.live(), ExchangeKind::Direct).await?;
+            declare_exchange(&channel, names.live_all(), ExchangeKind::Fanout).await?;
+        }
+    }
+    channel.close(200, "".into()).await
+}
+
+async fn declare_exchange(
+    channel: &Channel,
+    name: String,
+    kind: ExchangeKind,
+) -> lapin::Result<()> {
     let durable = ExchangeDeclareOptions {
         durable: true,
         ..ExchangeDeclareOptions::default()
     };
-    for (name, kind) in [
-        (names.dead(), ExchangeKind::Fanout),
-        (names.live(), ExchangeKind::Direct),
-        (names.live_all(), ExchangeKind::Fanout),
-    ] {
-        channel
-            .exchange_declare(name.into(), kind, durable, FieldTable::default())
-            .await?;
-    }
+    let nothing = FieldTable::default();
+    channel
+        .exchange_declare(name.into(), kind, durable, nothing)
+        .await
+}
+
+async fn declare_queues(
+    connection: &lapin::Connection,
+    channel: &Channel,
+    names: &Names,
+    config: &RabbitConfig,
+) -> lapin::Result<()> {
+    declare_exchange(channel, names.dead(), ExchangeKind::Fanout).await?;
     let dead = [
         ("x-queue-type", text("quorum")),
         ("x-max-length", AMQPValue::LongLongInt(DEAD_LIMIT)),
         ("x-overflow", text("reject-publish")),
     ];
-    declare_durable(&channel, &names.dead(), table(&dead)).await?;
+    declare_durable(channel, &names.dead(), table(&dead)).await?;
     let bind = QueueBindOptions::default();
     let nothing = FieldTable::default();
     channel
@@ -116,9 +160,9 @@ pub(crate) async fn declare(
         )
         .await?;
     for name in names.all_persist() {
-        declare_persist(connection, &channel, &name, config).await?;
+        declare_persist(connection, channel, &name, config).await?;
     }
-    channel.close(200, "".into()).await
+    Ok(())
 }
 
 async fn declare_persist(
