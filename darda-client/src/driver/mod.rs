@@ -246,10 +246,12 @@ impl Driver {
             return;
         }
         self.send_all();
+        while self.has_room()
+            && let Some(reading) = self.resting.pop_front()
+        {
+            self.page(reading);
+        }
         if self.has_room() {
-            while let Some(reading) = self.resting.pop_front() {
-                self.page(reading);
-            }
             self.attach_waiting();
         }
         self.ask_waiting();
