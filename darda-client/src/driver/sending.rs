@@ -117,8 +117,10 @@ impl Driver {
             && waiting.item.client_id == *client_id
         {
             waiting.resting = false;
-            if up {
-                self.send_first(conversation);
+            if up && !self.send_first(conversation) {
+                let at = Instant::now() + self.settings.timing.reply;
+                self.timers
+                    .set(at, Due::Send(conversation.clone(), client_id.clone()));
             }
         }
     }

@@ -95,6 +95,19 @@ async fn a_connection_that_takes_nothing_more_ends_the_turn_and_loses_nothing() 
 }
 
 #[tokio::test]
+async fn a_repeat_that_the_connection_does_not_take_is_tried_later() {
+    let mut driver = on_an_ending_connection(settings(), vec![item("1")]);
+    let (conversation, client_id) = ("c".into(), ClientId::from("1"));
+    let first = driver.outbox.first(&conversation).unwrap();
+    first.commands.push(1);
+    driver.send_again(&conversation, &client_id);
+
+    let later = Instant::now() + 2 * driver.settings.timing.reply;
+    let mut due = std::iter::from_fn(|| driver.timers.pop(later));
+    assert!(due.any(|due| due == Due::Send(conversation.clone(), client_id.clone())));
+}
+
+#[tokio::test]
 async fn gaps_that_rest_are_dealt_with_as_far_as_the_app_has_room() {
     let narrow = settings().with_max_updates(1).with_max_gap_pages(0);
     let mut driver = on_an_ending_connection(narrow, Vec::new());
