@@ -301,6 +301,30 @@ async fn an_own_ack_on_its_way_explains_a_gap_and_nothing_is_fetched() {
 }
 
 #[tokio::test]
+async fn a_reply_that_cannot_be_read_is_as_good_as_none() {
+    let server = Server::start().await;
+    let (client, mut updates) = start(&server, known(10).await).await;
+    let mut line = server.accept().await;
+    let id = line.command("conversations").await["id"].clone();
+    line.say(json!({"id": id, "ok": {"conversations": 7}}))
+        .await;
+    greet(&mut line).await;
+    client
+        .wait_for(|status| status.state == State::Online)
+        .await
+        .unwrap();
+
+    client.send(&"c".into(), "hello").await.unwrap();
+    let id = line.command("send").await["id"].clone();
+    line.say(json!({"id": id, "ok": {"position": "?"}})).await;
+    let again = line.command("send").await;
+    assert_eq!(again["resend"], true);
+    line.say(ack(&again["id"], 20, 10)).await;
+    assert_eq!(next_entry(&mut updates).await, 20);
+    client.close().await;
+}
+
+#[tokio::test]
 async fn the_outbox_is_bounded() {
     let server = Server::start().await;
     let settings = settings(&server).with_max_outbox(2);

@@ -189,7 +189,7 @@ impl Driver {
         match (frame.ok, frame.error) {
             (Some(ok), _) => self.done(purpose, ok),
             (None, Some(refusal)) => self.refused(purpose, refusal),
-            (None, None) => {}
+            (None, None) => self.useless(purpose, "the server's reply says nothing"),
         }
     }
 
@@ -211,37 +211,47 @@ impl Driver {
 
     fn done(&mut self, purpose: Purpose, ok: &RawValue) {
         let text = ok.get();
-        let understood = match purpose {
-            Purpose::Send(conversation, client_id) => {
-                parse(text).map(|ack| self.acked(&conversation, &client_id, ack))
-            }
+        let (purpose, error) = match purpose {
+            Purpose::Send(conversation, client_id) => match parse(text) {
+                Ok(ack) => return self.acked(&conversation, &client_id, ack),
+                Err(error) => (Purpose::Send(conversation, client_id), error),
+            },
+            Purpose::List(sync, found) => match parse(text) {
+                Ok(listed) => return self.listed(sync, found, listed),
+                Err(error) => (Purpose::List(sync, found), error),
+            },
+            Purpose::Resume(sync, asked) => match parse(text) {
+                Ok(resumed) => return self.resumed(sync, &asked, resumed),
+                Err(error) => (Purpose::Resume(sync, asked), error),
+            },
+            Purpose::Attach(reading) => match parse(text) {
+                Ok(attached) => return self.attached(reading, attached),
+                Err(error) => (Purpose::Attach(reading), error),
+            },
+            Purpose::Page(reading) => match parse(text) {
+                Ok(page) => return self.paged(reading, page),
+                Err(error) => (Purpose::Page(reading), error),
+            },
+            Purpose::Place(conversation, position) => match parse(text) {
+                Ok(page) => return self.placed(&conversation, position, page),
+                Err(error) => (Purpose::Place(conversation, position), error),
+            },
             Purpose::Asked(asked) => {
                 // Whoever asked may have gone.
                 let _ = asked.answer.send(Ok(ok.to_owned()));
-                Ok(())
+                return;
             }
-            Purpose::List(sync, found) => {
-                parse(text).map(|listed| self.listed(sync, found, listed))
-            }
-            Purpose::Resume(sync, asked) => {
-                parse(text).map(|resumed| self.resumed(sync, &asked, resumed))
-            }
-            Purpose::Attach(reading) => {
-                parse(text).map(|attached| self.attached(reading, attached))
-            }
-            Purpose::Page(reading) => parse(text).map(|page| self.paged(reading, page)),
-            Purpose::Place(conversation, position) => {
-                parse(text).map(|page| self.placed(&conversation, position, page))
-            }
-            Purpose::Reopen(conversation) => {
-                self.reopened(&conversation);
-                Ok(())
-            }
-            Purpose::Nothing => Ok(()),
+            Purpose::Reopen(conversation) => return self.reopened(&conversation),
+            Purpose::Nothing => return,
         };
-        if let Err(error) = understood {
-            self.fail(&error);
-        }
+        self.fail(&error);
+        self.useless(purpose, "the server's reply cannot be read");
+    }
+
+    /// A reply came that is as good as none.
+    fn useless(&mut self, purpose: Purpose, message: &str) {
+        let wait = self.settings.timing.stale;
+        self.refused(purpose, unanswered(message, wait));
     }
 
     fn refused(&mut self, purpose: Purpose, refusal: Refusal) {
@@ -281,13 +291,9 @@ impl Driver {
                 self.send_again(&conversation, &client_id);
             }
             Some(_) => {
-                let refusal = Refusal {
-                    code: "unavailable".to_owned(),
-                    message: "the server did not answer in time".to_owned(),
-                    retry_after_ms: Some(0),
-                };
+                let message = "the server did not answer in time";
                 if let Some(purpose) = self.answered(id) {
-                    self.refused(purpose, refusal);
+                    self.refused(purpose, unanswered(message, Duration::ZERO));
                 }
             }
             None => {}
@@ -331,5 +337,14 @@ impl Driver {
         for asked in self.asking.waiting.drain(..) {
             let _ = asked.answer.send(Err(Error::stopped()));
         }
+    }
+}
+
+/// What a command has come to whose reply is of no use.
+fn unanswered(message: &str, wait: Duration) -> Refusal {
+    Refusal {
+        code: "unavailable".to_owned(),
+        message: message.to_owned(),
+        retry_after_ms: Some(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)),
     }
 }
