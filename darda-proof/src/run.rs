@@ -27,6 +27,8 @@ use crate::{Result, say};
 const PATIENCE: Duration = Duration::from_secs(15);
 /// Until everybody has joined and attached.
 const SETUP: Duration = Duration::from_secs(60);
+/// After a disturbance it is said what is missing, if the system is not whole within this.
+const SLOW: Duration = Duration::from_secs(10);
 /// After a disturbance the system is whole within this, or the scenario fails.
 const WHOLE: Duration = Duration::from_secs(60);
 /// At the end, everything is answered and caught up within this.
@@ -256,6 +258,11 @@ impl Run {
             self.clients[talk.core[0]].act(&Act::Probe { conversation });
         }
         let members = self.members().await?;
+        let missing = |probes: &Probes| {
+            let missing = probes.missing(&members);
+            missing.into_iter().take(5).collect::<Vec<_>>().join("; ")
+        };
+        let mut is_slow = false;
         let whole = loop {
             if let Some(whole) = self.probes.whole(&members) {
                 break Some(whole.saturating_duration_since(self.healed));
@@ -263,10 +270,16 @@ impl Run {
             if Instant::now() > deadline {
                 break None;
             }
+            if !is_slow && self.healed.elapsed() > SLOW {
+                is_slow = true;
+                say(&format!(
+                    "    after {SLOW:?} there is missing: {}",
+                    missing(&self.probes)
+                ));
+            }
             sleep(Duration::from_millis(20)).await;
         };
-        let missing = self.probes.missing(&members);
-        let missing = missing.into_iter().take(5).collect::<Vec<_>>().join("; ");
+        let missing = missing(&self.probes);
         let stored = match whole {
             Some(_) => self.stored(deadline).await?,
             None => None,

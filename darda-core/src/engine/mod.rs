@@ -18,6 +18,7 @@ mod changes;
 mod chat;
 mod handover;
 mod hub;
+mod kept;
 mod list;
 mod live;
 mod log;

@@ -71,8 +71,9 @@ pub struct Options {
     /// Events that wait for one session; at the limit its backlog is dropped and it is told by
     /// [`EventBody::Gap`]. Default: 1,024.
     pub session_queue: usize,
-    /// Entries and events that wait for the broker in this node; at the limit sends fail as `busy`,
-    /// and live events are dropped and counted. Default: 16,384.
+    /// Entries that wait for the broker in this node, live events that wait for it, and live events that
+    /// are kept until it is there again: of each so many. At the limit sends fail as `busy`, and live
+    /// events are dropped and counted. Default: 16,384.
     pub publish_queue: usize,
     /// What one user may send, over all sessions on this node. Default: 50 a second, 200 at once.
     pub user_rate: Option<Rate>,

@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use super::kept::Kept;
 use super::node::Node;
 use crate::error::Result;
 use crate::model::limits::SMALL_CONVERSATION;
@@ -29,8 +30,8 @@ const RENEWED_IN_THE_LAST: u32 = 8;
 /// An event for other nodes.
 #[derive(Debug)]
 pub(crate) struct Outgoing {
-    event: LiveEvent,
-    to: To,
+    pub(super) event: LiveEvent,
+    pub(super) to: To,
 }
 
 /// Whose nodes an event is for.
@@ -199,34 +200,65 @@ impl Target {
     }
 }
 
-pub(crate) async fn run(node: Arc<Node>, mut inbox: mpsc::Receiver<Outgoing>) {
-    let mut batch = Vec::new();
-    while node.gather(&mut inbox, &mut batch, MAX_BATCH).await {
-        node.instruments.publish_depth.set(batch.len() as f64);
-        let routes = node.routes_of(&batch).await;
+impl Node {
+    /// Publishes a batch. Returns what could not be.
+    async fn publish_all(&self, batch: Vec<Outgoing>) -> Vec<Outgoing> {
+        let routes = self.routes_of(&batch).await;
         let mut publications = Vec::with_capacity(batch.len());
-        for (at, Outgoing { event, to }) in batch.drain(..).enumerate() {
-            match routes.get(&Target::of(at, &to)) {
+        let mut failed = Vec::new();
+        let mut going = Vec::with_capacity(batch.len());
+        for (at, outgoing) in batch.into_iter().enumerate() {
+            match routes.get(&Target::of(at, &outgoing.to)) {
                 Some(Ok(Some(route))) => {
-                    if let Some(encoder) = &node.options.encoder {
+                    let event = &outgoing.event;
+                    if let Some(encoder) = &self.options.encoder {
                         event.event.encoded(|body| (encoder.0)(body));
                     }
-                    let route = route.clone();
-                    publications.push(Publication { route, event });
+                    publications.push(Publication {
+                        route: route.clone(),
+                        event: event.clone(),
+                    });
+                    going.push(outgoing);
                 }
                 Some(Err(error)) => {
                     tracing::debug!(%error, "no route for a live event");
-                    node.instruments.publish_drops.increment(1);
+                    failed.push(outgoing);
                 }
                 Some(Ok(None)) | None => {}
             }
         }
-        let count = publications.len() as u64;
-        if count > 0
-            && let Err(error) = node.bounded(node.ports.broker.publish(publications)).await
+        if !publications.is_empty()
+            && let Err(error) = self.bounded(self.ports.broker.publish(publications)).await
         {
-            tracing::debug!(%error, count, "live events dropped");
-            node.instruments.publish_drops.increment(count);
+            tracing::debug!(%error, count = going.len(), "live events not published");
+            failed.append(&mut going);
+        }
+        failed
+    }
+}
+
+pub(crate) async fn run(node: Arc<Node>, mut inbox: mpsc::Receiver<Outgoing>) {
+    let mut kept = Kept::new(node.options.publish_queue);
+    loop {
+        let mut batch = kept.take_due(MAX_BATCH);
+        if batch.is_empty() {
+            let goes_on = tokio::select! {
+                biased;
+                goes_on = node.gather(&mut inbox, &mut batch, MAX_BATCH) => goes_on,
+                () = kept.is_due() => continue,
+            };
+            if !goes_on {
+                return;
+            }
+            // If it fails, it is kept itself.
+            let lost = kept.supersede(&batch);
+            node.instruments.publish_drops.increment(lost);
+        }
+        node.instruments.publish_depth.set(batch.len() as f64);
+        let failed = node.publish_all(batch).await;
+        if !failed.is_empty() {
+            let lost = kept.keep(failed);
+            node.instruments.publish_drops.increment(lost);
         }
     }
 }
