@@ -1,5 +1,6 @@
 //! Events that could not be published and that nothing else would tell of soon, until the broker is there
-//! again. Of a conversation's entries the newest is enough: its `prev` shows the others.
+//! again. Of a conversation's entries the newest is enough: its `prev` shows the others, and its epoch who is
+//! no member any more. Who joined is read again when it is told, so that it may come late.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -26,8 +27,7 @@ pub(super) struct Kept {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum About {
     Entries(ConversationId),
-    /// Whether these users are members.
-    Membership(ConversationId, Vec<UserId>),
+    Joined(ConversationId, Vec<UserId>),
 }
 
 impl About {
@@ -35,10 +35,9 @@ impl About {
     fn of(outgoing: &Outgoing) -> Option<Self> {
         match (outgoing.event.event.body(), &outgoing.event.audience) {
             (EventBody::Entry(entry), _) => Some(Self::Entries(entry.conversation)),
-            (
-                EventBody::Joined { conversation } | EventBody::Left { conversation },
-                Audience::Users(users),
-            ) => Some(Self::Membership(*conversation, users.clone())),
+            (EventBody::Joined { conversation }, Audience::Users(users)) => {
+                Some(Self::Joined(*conversation, users.clone()))
+            }
             _ => None,
         }
     }

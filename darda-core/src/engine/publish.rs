@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use super::kept::Kept;
 use super::node::Node;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::limits::SMALL_CONVERSATION;
 use crate::model::{ConversationId, Members, NodeId, UserId};
 use crate::ports::{LiveEvent, Publication, Route};
@@ -201,7 +201,7 @@ impl Target {
 }
 
 impl Node {
-    /// Publishes a batch. Returns what could not be.
+    /// Publishes a batch. Returns what could not be, and might be later.
     async fn publish_all(&self, batch: Vec<Outgoing>) -> Vec<Outgoing> {
         let routes = self.routes_of(&batch).await;
         let mut publications = Vec::with_capacity(batch.len());
@@ -222,7 +222,7 @@ impl Node {
                 }
                 Some(Err(error)) => {
                     tracing::debug!(%error, "no route for a live event");
-                    failed.push(outgoing);
+                    self.set_aside(error, vec![outgoing], &mut failed);
                 }
                 Some(Ok(None)) | None => {}
             }
@@ -231,9 +231,20 @@ impl Node {
             && let Err(error) = self.bounded(self.ports.broker.publish(publications)).await
         {
             tracing::debug!(%error, count = going.len(), "live events not published");
-            failed.append(&mut going);
+            self.set_aside(&error, going, &mut failed);
         }
         failed
+    }
+
+    /// What can never be published is dropped, so that it does not take others with it for ever.
+    fn set_aside(&self, error: &Error, mut events: Vec<Outgoing>, failed: &mut Vec<Outgoing>) {
+        if error.is_transient() {
+            failed.append(&mut events);
+        } else {
+            self.instruments
+                .publish_drops
+                .increment(events.len() as u64);
+        }
     }
 }
 
