@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use super::{StoppedClock, append, conversation};
 use crate::memory::MemoryCache;
-use crate::model::{Body, ConversationId, Entry, Position};
+use crate::model::{Body, ConversationId, Entry};
 use crate::ports::{Append, Appended, Cache, Range, Settled};
 
 async fn new(cache: &MemoryCache, append: Append) -> Arc<Entry> {
@@ -268,6 +268,7 @@ async fn the_head_goes_back_when_its_entry_is_withdrawn() {
 #[cfg(feature = "faults")]
 mod promotion {
     use super::*;
+    use crate::model::Position;
 
     #[tokio::test]
     async fn a_promoted_copy_has_lost_what_came_after_it() {
