@@ -18,13 +18,13 @@ use futures::stream::BoxStream;
 use support::{entries, positions};
 use tokio::time::timeout;
 
-/// Far above what a live event takes, far below what a publish waits for its confirmation.
-const SOON: Duration = Duration::from_secs(1);
+/// Far above what a live event takes, below what a publish waits for its confirmation.
+const SOON: Duration = Duration::from_secs(3);
 /// Messages after which RabbitMQ reads no more from a connection whose queues do not answer: it lends a
 /// connection's reader 400.
 const MESSAGES: u64 = 1_000;
 /// For a connection that is made.
-const CONNECTED: Duration = Duration::from_secs(2);
+const CONNECTED: Duration = Duration::from_secs(10);
 
 type Live = BoxStream<'static, Result<Vec<LiveEvent>>>;
 
