@@ -15,6 +15,7 @@ pub struct RabbitConfig {
     pub(crate) persist_queues: u16,
     pub(crate) persist_limit: u32,
     pub(crate) live_limit: u32,
+    pub(crate) dead_limit: u32,
     pub(crate) prefetch: u16,
     pub(crate) connect_timeout: Duration,
     pub(crate) confirm_timeout: Duration,
@@ -33,6 +34,7 @@ impl RabbitConfig {
             persist_queues: 8,
             persist_limit: 100_000,
             live_limit: 10_000,
+            dead_limit: 1_000_000,
             prefetch: 256,
             connect_timeout: Duration::from_secs(3),
             confirm_timeout: Duration::from_secs(5),
@@ -75,6 +77,14 @@ impl RabbitConfig {
     #[must_use]
     pub fn with_live_limit(mut self, messages: u32) -> Self {
         self.live_limit = messages;
+        self
+    }
+
+    /// Dead letters that are kept for an operator; default 1,000,000. Above it what can never be stored
+    /// stays in its durable queue, and writers look for room again and again.
+    #[must_use]
+    pub fn with_dead_limit(mut self, messages: u32) -> Self {
+        self.dead_limit = messages;
         self
     }
 
@@ -129,6 +139,7 @@ impl fmt::Debug for RabbitConfig {
             .field("persist_queues", &self.persist_queues)
             .field("persist_limit", &self.persist_limit)
             .field("live_limit", &self.live_limit)
+            .field("dead_limit", &self.dead_limit)
             .field("prefetch", &self.prefetch)
             .field("connect_timeout", &self.connect_timeout)
             .field("confirm_timeout", &self.confirm_timeout)

@@ -118,7 +118,8 @@ impl Streams {
         })
     }
 
-    /// Passes verdicts on; tags of lanes that ended are ignored.
+    /// Passes verdicts on, those of each lane whatever becomes of others'; tags of lanes that ended are
+    /// ignored. Returns the first error.
     pub(crate) async fn settle(&self, verdicts: Vec<(DeliveryTag, Verdict)>) -> Result<()> {
         let mut by_lane: HashMap<u64, Vec<(u64, Verdict)>> = HashMap::new();
         for (DeliveryTag(tag), verdict) in verdicts {
@@ -127,13 +128,14 @@ impl Streams {
                 .or_default()
                 .push((tag & NUMBERS, verdict));
         }
+        let mut outcome = Ok(());
         for (lane, verdicts) in by_lane {
             let settling = self.open.lock().get(&lane).cloned();
             if let Some(settling) = settling {
-                settling.settle(verdicts).await?;
+                outcome = outcome.and(settling.settle(verdicts).await);
             }
         }
-        Ok(())
+        outcome
     }
 
     /// Deliveries that wait for a verdict here.

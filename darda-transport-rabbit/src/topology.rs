@@ -11,8 +11,6 @@ use lapin::types::{AMQPValue, FieldTable};
 use crate::config::RabbitConfig;
 use crate::error::is_refused_declaration;
 
-/// Dead letters that are kept. Above it they stay where they died.
-const DEAD_LIMIT: i64 = 1_000_000;
 /// Bytes that wait in a node's live queue before its oldest messages are dropped.
 const LIVE_BYTES: i64 = 256 * 1024 * 1024;
 
@@ -144,7 +142,10 @@ async fn declare_queues(
     declare_exchange(channel, names.dead(), ExchangeKind::Fanout).await?;
     let dead = [
         ("x-queue-type", text("quorum")),
-        ("x-max-length", AMQPValue::LongLongInt(DEAD_LIMIT)),
+        (
+            "x-max-length",
+            AMQPValue::LongLongInt(config.dead_limit.into()),
+        ),
         ("x-overflow", text("reject-publish")),
     ];
     declare_durable(channel, &names.dead(), table(&dead)).await?;

@@ -4,18 +4,30 @@
 
 mod support;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use darda_backends::{StartError, or_skip};
 use darda_core::adapter::{decode_entry, encode_entry};
-use darda_core::ports::{Broker, Verdict};
+use darda_core::model::{ConversationId, Entry};
+use darda_core::ports::{Broker, Delivery, Verdict};
+use darda_core::{ErrorKind, Result};
 use darda_transport_rabbit::{RabbitBroker, RabbitConfig};
 use futures::StreamExt;
+use futures::stream::BoxStream;
 use lapin::options::{BasicGetOptions, BasicPublishOptions};
 use lapin::{BasicProperties, Channel};
 use support::{entries, positions};
+use tokio::time::timeout;
 
+const QUEUES: u16 = 8;
+/// More than a test has that is not about it.
+const LIMIT: u32 = 10;
+/// A stream that brings nothing for so long has brought all.
+const QUIET: Duration = Duration::from_secs(1);
 const VARIABLE: &str = "DARDA_TEST_AMQP_URL";
+
+type Stream = BoxStream<'static, Result<Vec<Delivery>>>;
 
 struct Fixture {
     broker: RabbitBroker,
@@ -33,7 +45,8 @@ impl Fixture {
         let prefix = format!("darda-test-{name}-{}", std::process::id());
         let config = RabbitConfig::new(&url)
             .with_prefix(&prefix)
-            .with_persist_queues(1);
+            .with_persist_queues(QUEUES)
+            .with_dead_limit(LIMIT);
         let broker = RabbitBroker::connect(config).await.unwrap();
         broker.backlog().await.unwrap();
         let connection = lapin::Connection::connect(&url, Default::default())
@@ -50,15 +63,29 @@ impl Fixture {
     /// The next dead letter's bytes.
     async fn dead(&self) -> Vec<u8> {
         for _ in 0..100 {
-            let queue = format!("{}.dead", self.prefix);
-            let options = BasicGetOptions { no_ack: true };
-            let got = self.channel.basic_get(queue.into(), options).await.unwrap();
-            if let Some(letter) = got {
-                return letter.delivery.data;
+            if let Some(letter) = self.dead_now().await {
+                return letter;
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         panic!("nothing among the dead letters");
+    }
+
+    async fn dead_now(&self) -> Option<Vec<u8>> {
+        let queue = format!("{}.dead", self.prefix);
+        let options = BasicGetOptions { no_ack: true };
+        let got = self.channel.basic_get(queue.into(), options).await;
+        got.unwrap().map(|letter| letter.delivery.data)
+    }
+
+    /// All that a new stream brings.
+    async fn waiting(&self) -> (Stream, Vec<Delivery>) {
+        let mut stream = self.broker.consume(100).await.unwrap();
+        let mut all = Vec::new();
+        while let Ok(batch) = timeout(QUIET, stream.next()).await {
+            all.extend(batch.unwrap().unwrap());
+        }
+        (stream, all)
     }
 }
 
@@ -146,4 +173,60 @@ async fn what_is_no_entry_does_not_take_others_with_it() {
     let verdicts = batch.iter().map(|it| (it.tag, Verdict::Done));
     fixture.broker.settle(verdicts.collect()).await.unwrap();
     assert_eq!(fixture.broker.backlog().await.unwrap(), 0);
+}
+
+/// Settling says so, what waits beside them is settled, and they are kept until there is room.
+#[tokio::test]
+async fn more_dead_letters_than_are_kept_stay_where_they_were() {
+    let Some(fixture) = Fixture::new("full").await else {
+        return;
+    };
+    let broker = &fixture.broker;
+    // Some of each queue, and far more than the limit of one.
+    let mut sent = Vec::new();
+    for conversation in 0..4 * LIMIT {
+        let conversation = ConversationId::from_bytes([conversation as u8; 16]);
+        for entry in entries(2) {
+            let entry = Entry {
+                conversation,
+                ..(*entry).clone()
+            };
+            broker.enqueue(vec![entry.into()]).await.unwrap();
+            sent.push(conversation);
+        }
+    }
+    let (stream, all) = fixture.waiting().await;
+    assert_eq!(all.len(), sent.len());
+    let position = |it: &Delivery| it.entry.position.0;
+    let verdict = |it: &Delivery| match position(it) {
+        1 => Verdict::Dead,
+        _ => Verdict::Done,
+    };
+    let verdicts = all.iter().map(|it| (it.tag, verdict(it)));
+    let error = broker.settle(verdicts.collect()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Busy);
+    drop(stream);
+
+    // Only the dead are left.
+    let mut letters = Vec::new();
+    while let Some(letter) = fixture.dead_now().await {
+        letters.push(decode_entry(&letter[4..]).unwrap());
+    }
+    assert!(letters.len() >= LIMIT as usize, "{}", letters.len());
+    assert!(letters.len() < sent.len() / 2, "none was refused");
+    let (_stream, left) = fixture.waiting().await;
+    assert!(!left.is_empty());
+    assert!(left.iter().all(|it| position(it) == 1));
+    // There is room again, for some at a time.
+    for some in left.chunks(LIMIT as usize) {
+        let verdicts = some.iter().map(|it| (it.tag, Verdict::Dead));
+        broker.settle(verdicts.collect()).await.unwrap();
+        while let Some(letter) = fixture.dead_now().await {
+            letters.push(decode_entry(&letter[4..]).unwrap());
+        }
+    }
+    assert_eq!(broker.backlog().await.unwrap(), 0);
+    let dead: BTreeSet<_> = letters.iter().map(|it| it.conversation).collect();
+    assert_eq!(dead, sent.into_iter().collect());
+    assert!(letters.iter().all(|it| it.position.0 == 1));
 }
