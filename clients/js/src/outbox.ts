@@ -153,7 +153,7 @@ export class Outbox {
         const { code, retryAfterMs } = error as DardaError;
         if (code === 'line_lost' || code === 'stopped') break;
         if (retryAfterMs !== undefined) await pause(after(retryAfterMs, this.#line.random));
-        else this.#fail(item, error as DardaError);
+        else if (this.#items.includes(item)) this.#fail(item, error as DardaError);
       }
     }
     this.#busy.delete(conversation);
@@ -169,6 +169,7 @@ export class Outbox {
     const { conversation, clientId, cmd, fields } = item;
     // A restart in between has to know of it.
     await this.#way(item).stored.catch(() => {});
+    if (!this.#items.includes(item)) return;
     const resend = this.#tried.has(item) || undefined;
     const frame = { conversation, client_id: clientId, ...fields, resend };
     this.#tried.add(item);

@@ -3,9 +3,9 @@
 
 import { pause } from './backoff.js';
 import type { Conversation } from './conversation.js';
-import type { DardaError } from './errors.js';
+import { DardaError } from './errors.js';
 import type { Line } from './line.js';
-import type { Attached, Summary } from './protocol.js';
+import type { Attached, Fields, Reply, Summary } from './protocol.js';
 
 const LIST_PAGE = 100;
 /** The server's limit of conversations of a user is 1,000. */
@@ -108,7 +108,7 @@ export class Sync {
     const { log, id } = conversation;
     const after = Math.max(0, position - 1);
     try {
-      log.pageAfter(after, await this.#line.ask('history', { conversation: id, after, limit: 1 }));
+      log.pageAfter(after, await this.#fresh('history', { conversation: id, after, limit: 1 }));
       this.#book.changed(conversation);
     } catch (error) {
       if (isStopped(error) || isGone(error as DardaError)) return;
@@ -162,9 +162,10 @@ export class Sync {
     });
   }
 
-  /** When the whole list has come, a conversation known before that is not in it is ours no more. */
+  /** A conversation that moves up between two pages is in neither: the server says what is ours. */
   async #list(): Promise<void> {
-    const known = this.#all.filter(({ head }) => head > 0);
+    // The others are resumed.
+    const known = this.#all.filter(({ head, log }) => head > 0 && log.cursor === null);
     const listed = new Set<string>();
     let before: number | undefined;
     for (let pages = 0; pages < MAX_LIST_PAGES; pages += 1) {
@@ -178,12 +179,10 @@ export class Sync {
         this.#book.changed(conversation);
       }
       before = conversations.at(-1)?.head;
-      if (conversations.length < LIST_PAGE || before === undefined) {
-        for (const conversation of known) {
-          if (!listed.has(conversation.id)) this.#lost(conversation);
-        }
-        return;
-      }
+      if (conversations.length < LIST_PAGE || before === undefined) break;
+    }
+    for (const conversation of known) {
+      if (!listed.has(conversation.id)) await this.catchUp(conversation);
     }
   }
 
@@ -196,9 +195,9 @@ export class Sync {
       for (const item of answer.conversations) {
         const conversation = this.#book.known.get(item.conversation);
         if (!conversation) continue;
-        if (!item.error) await this.#take(conversation, item);
-        else if (isGone(item.error)) this.#lost(conversation);
-        else this.#retry(conversation);
+        if (item.error && isGone(item.error)) this.#lost(conversation);
+        else if (item.error || item.stale) this.#retry(conversation);
+        else await this.#take(conversation, item);
       }
     }
   }
@@ -215,8 +214,7 @@ export class Sync {
     try {
       for (let round = 0; round < MAX_ROUNDS; round += 1) {
         const fields = { conversation: id, cursor: log.cursor ?? undefined };
-        const answer = await this.#line.ask('attach', fields);
-        await this.#take(conversation, answer);
+        await this.#take(conversation, await this.#fresh('attach', fields));
         if (!conversation.behind) return;
         await pause(100 * 2 ** round);
         if (!conversation.behind) return;
@@ -246,23 +244,28 @@ export class Sync {
     conversation.sawHead(answer.head);
     this.#book.changed(conversation);
     if (!answer.complete && !first && answer.gap) await this.#close(conversation, answer.gap);
-    if (answer.stale) this.#retry(conversation);
+  }
+
+  /** Anything may be missing in a stale answer, not only at its end: nothing of it is taken. */
+  async #fresh<C extends 'attach' | 'history'>(cmd: C, fields: Fields<C>): Promise<Reply<C>> {
+    const answer = await this.#line.ask(cmd, fields);
+    if (answer.stale) throw new DardaError('unavailable', 'it is stale');
+    return answer;
   }
 
   async #close(conversation: Conversation, gap: NonNullable<Attached['gap']>): Promise<void> {
     const { log, id } = conversation;
     let { after } = gap;
     for (let pages = 0; pages < this.#options.maxGapPages; pages += 1) {
-      const page = await this.#line.ask('history', { conversation: id, after, limit: PAGE });
+      const page = await this.#fresh('history', { conversation: id, after, limit: PAGE });
       log.pageAfter(after, page);
       this.#book.changed(conversation);
-      if (page.stale) this.#retry(conversation);
       const last = page.entries.at(-1);
       if (!page.more || !last || (gap.before != null && log.cursor! >= gap.before)) return;
       after = last.position;
     }
     const from = log.cursor!;
-    const newest = await this.#line.ask('attach', { conversation: id });
+    const newest = await this.#fresh('attach', { conversation: id });
     log.restart(newest);
     conversation.sawHead(newest.head);
     this.#book.emit('skipped', conversation, from, log.oldest ?? 0);

@@ -5,6 +5,8 @@ import { Client, DardaError, MemoryStorage } from '../dist/index.js';
 import { ack, entry, message, summary } from './support/frames.js';
 import { settled, Sockets } from './support/sockets.js';
 
+const GROUP = { kind: 'group', title: 'Walkers', peer: undefined };
+const NOT_FOUND = { code: 'not_found', message: 'no such conversation' };
 const THREE = [message(10, null), message(20, 10), message(30, 20)];
 
 function begin(t, options = {}) {
@@ -23,6 +25,7 @@ function begin(t, options = {}) {
   client.on('refused', (item, error) => told.push(`refused ${error.code}`));
   client.on('trouble', () => told.push('trouble'));
   client.on('left', ({ id }) => told.push(`left ${id}`));
+  client.on('emptied', ({ id }) => told.push(`emptied ${id}`));
   t.after(() => client.stop());
   return {
     client,
@@ -49,15 +52,21 @@ function begin(t, options = {}) {
       t.mock.timers.tick(ms);
       await settled();
     },
+    async reconnects() {
+      sockets.last.drop();
+      t.mock.timers.tick(400);
+      await settled();
+      sockets.last.hello();
+    },
   };
 }
 
 /** A client that follows `c1` and has been given 10, 20, 30. */
-async function follow(t, options = {}) {
+async function follow(t, options = {}, item = summary()) {
   const it = begin(t, { resume: true, ...options });
   await it.client.start();
   it.sockets.last.hello();
-  await it.answer('conversations', { conversations: [summary()] });
+  await it.answer('conversations', { conversations: [item] });
   await it.answer('attach', { entries: THREE, complete: true, head: 30 });
   assert.deepEqual(it.told.splice(0), ['10', '20', '30']);
   return it;
@@ -194,6 +203,72 @@ test('a conversation that began while the app was not there is given from its be
   const { cursors } = await it.answer('resume', { conversations: [part] });
   assert.deepEqual(cursors, [{ conversation: 'c1', cursor: 0 }]);
   assert.deepEqual(it.told, ['10', '20', '30']);
+});
+
+for (const [kind, item] of [
+  ['direct conversation', summary()],
+  ['group', summary(GROUP)],
+]) {
+  test(`a ${kind} that moves up while the list is read goes on where it was`, async (t) => {
+    const it = await follow(t, {}, item);
+    await it.reconnects();
+    const page = Array.from({ length: 100 }, (_, at) =>
+      summary({ conversation: `d${at}`, head: 200 - at }),
+    );
+    await it.answer('conversations', { conversations: page });
+    await it.hears(entry(message(250, 240)));
+    const { before } = await it.answer('conversations', { conversations: [] });
+    assert.equal(before, 101);
+    const entries = [message(240, 30), message(250, 240)];
+    const part = { conversation: 'c1', entries, complete: true, head: 250 };
+    const { cursors } = await it.answer('resume', { conversations: [part] });
+    assert.deepEqual(cursors[0], { conversation: 'c1', cursor: 30 });
+    assert.deepEqual(it.told, ['240', '250']);
+  });
+}
+
+test('a conversation that is not followed and moves up while the list is read has news', async (t) => {
+  const it = begin(t);
+  await it.client.start();
+  it.sockets.last.hello();
+  await it.answer('conversations', { conversations: [summary()] });
+  await it.reconnects();
+  await it.answer('conversations', { conversations: [] });
+  await it.answer('attach', { entries: THREE, complete: true, head: 30 });
+  assert.deepEqual(it.told, ['10', '20', '30']);
+});
+
+test('what the server no longer knows after a reconnect is left, or empty if it is direct', async (t) => {
+  const storage = new MemoryStorage();
+  const it = begin(t, { resume: true, storage });
+  await it.client.start();
+  it.sockets.last.hello();
+  const group = summary({ ...GROUP, conversation: 'c2' });
+  await it.answer('conversations', { conversations: [summary(), group] });
+  await it.answer('attach', { entries: [], complete: true, head: 30 });
+  await it.answer('attach', { entries: [], complete: true, head: 30 });
+  await it.reconnects();
+  await it.answer('conversations', { conversations: [] });
+  assert.deepEqual(it.told, [], 'the list alone does not say so');
+  const gone = ['c1', 'c2'].map((conversation) => ({ conversation, error: NOT_FOUND }));
+  await it.answer('resume', { conversations: gone });
+  assert.deepEqual(it.told, ['emptied c1', 'left c2']);
+  assert.equal((await it.answer('open_direct', { conversation: 'c1' })).user, 'bob');
+  assert.equal(new Map((await storage.load()).cursors).get('c2'), undefined);
+});
+
+test('what is not followed and the server no longer knows is left, or empty if it is direct', async (t) => {
+  const it = begin(t);
+  await it.client.start();
+  it.sockets.last.hello();
+  const group = summary({ ...GROUP, conversation: 'c2' });
+  await it.answer('conversations', { conversations: [summary(), group] });
+  await it.reconnects();
+  await it.answer('conversations', { conversations: [] });
+  for (const id of ['c1', 'c2']) {
+    assert.equal((await it.answer('attach', { error: NOT_FOUND })).conversation, id);
+  }
+  assert.deepEqual(it.told, ['emptied c1', 'left c2']);
 });
 
 test('a gap of many pages is closed to its end, though nothing is held beyond it', async (t) => {
@@ -406,6 +481,64 @@ test('a stale answer is asked for again', async (t) => {
   assert.equal((await it.sent('attach')).length, 1);
 });
 
+test('a stale answer with a hole moves no cursor', async (t) => {
+  const it = await follow(t);
+  await it.hears({ event: 'gap', conversations: ['c1'] });
+  const gap = { after: 50 };
+  await it.answer('attach', { entries: [message(50, 40)], complete: false, gap, stale: true });
+  assert.deepEqual(await it.sent('history'), []);
+  await it.tick(5000);
+  const entries = [message(40, 30), message(50, 40)];
+  assert.equal((await it.answer('attach', { entries, complete: true, head: 50 })).cursor, 30);
+  assert.deepEqual(it.told, ['40', '50']);
+});
+
+test('a stale part of a resume moves no cursor', async (t) => {
+  const it = await follow(t);
+  await it.reconnects();
+  await it.answer('conversations', { conversations: [summary({ head: 50 })] });
+  const part = { entries: [message(50, 40)], complete: false, gap: { after: 50 }, stale: true };
+  await it.answer('resume', { conversations: [{ conversation: 'c1', ...part }] });
+  const entries = [message(40, 30), message(50, 40)];
+  assert.equal((await it.answer('attach', { entries, complete: true, head: 50 })).cursor, 30);
+  assert.deepEqual(it.told, ['40', '50']);
+});
+
+test('a stale page with a hole moves no cursor', async (t) => {
+  const it = await follow(t);
+  await it.hears({ event: 'gap', conversations: ['c1'] });
+  await it.answer('attach', { entries: [], complete: false, gap: { after: 30 } });
+  await it.answer('history', { entries: [message(50, 40)], more: false, stale: true });
+  await it.tick(5000);
+  const entries = [message(40, 30), message(50, 40)];
+  assert.equal((await it.answer('attach', { entries, complete: true, head: 50 })).cursor, 30);
+  assert.deepEqual(it.told, ['40', '50']);
+});
+
+test('a stale answer skips no gap', async (t) => {
+  const it = await follow(t, { maxGapPages: 0 });
+  await it.hears({ event: 'gap', conversations: ['c1'] });
+  await it.answer('attach', { entries: [message(40, 30)], complete: false, gap: { after: 40 } });
+  await it.answer('attach', { entries: [message(900, 890)], complete: true, stale: true });
+  await it.tick(5000);
+  assert.equal((await it.sent('attach'))[0].cursor, 40);
+  assert.deepEqual(it.told, ['40']);
+});
+
+test('a log does not begin with a stale answer', async (t) => {
+  const it = begin(t);
+  await it.client.start();
+  it.sockets.last.hello();
+  await it.answer('conversations', { conversations: [summary()] });
+  it.client.open('c1');
+  const [, , last] = THREE;
+  await it.answer('attach', { entries: [last], complete: true, stale: true });
+  await it.tick(5000);
+  const asked = await it.answer('attach', { entries: THREE, complete: true, head: 30 });
+  assert.equal(asked.cursor, undefined);
+  assert.deepEqual(it.told, ['10', '20', '30']);
+});
+
 test('an entry that stands at a place that was passed already is fetched', async (t) => {
   const it = await follow(t);
   const withdrawn = { event: 'withdrawn', conversation: 'c1', entry: 'e30', position: 30 };
@@ -413,5 +546,15 @@ test('an entry that stands at a place that was passed already is fetched', async
   const entries = [message(15, 10, { entry: 'e30' })];
   const asked = await it.answer('history', { entries, more: true });
   assert.deepEqual([asked.after, asked.limit], [14, 1]);
+  assert.deepEqual(it.told, ['moved 15']);
+});
+
+test('an entry that a stale answer does not hold where it stands is asked for again', async (t) => {
+  const it = await follow(t);
+  const withdrawn = { event: 'withdrawn', conversation: 'c1', entry: 'e30', position: 30 };
+  await it.hears({ ...withdrawn, stands: 15 });
+  await it.answer('history', { entries: [message(50, 40)], more: false, stale: true });
+  await it.tick(5000);
+  await it.answer('history', { entries: [message(15, 10, { entry: 'e30' })], more: true });
   assert.deepEqual(it.told, ['moved 15']);
 });

@@ -134,6 +134,33 @@ test('nothing is sent before the storage has it', async () => {
   assert.equal(it.line.sent.length, 1);
 });
 
+test('what is given up before the storage has it is not sent', async () => {
+  let stored;
+  const storage = {
+    put: () => new Promise((resolve) => (stored = resolve)),
+    remove: async () => {},
+  };
+  const it = outbox(storage);
+  it.line.state = 'online';
+  const { clientId } = it.add('c1', 'one');
+  it.it.discard('c1', clientId);
+  stored();
+  await settled();
+  assert.deepEqual(it.line.sent, []);
+});
+
+test('what is given up on its way and then refused stays given up', async () => {
+  const it = outbox();
+  it.line.state = 'online';
+  const { clientId } = it.add('c1', 'one');
+  await settled();
+  it.it.discard('c1', clientId);
+  it.line.sent.shift().reject(new DardaError('too_large', 'too long'));
+  await settled();
+  assert.deepEqual((await it.storage.load()).items, []);
+  assert.deepEqual(it.told, []);
+});
+
 test('a full outbox refuses', () => {
   const { add } = outbox();
   for (let at = 0; at < MAX_ITEMS; at += 1) add('c1', 'x');

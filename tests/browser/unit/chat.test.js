@@ -288,6 +288,9 @@ test('a group that the list no longer names after a reconnect is ours no more', 
   });
   await it.reconnect();
   await it.answer('conversations', { conversations: [] });
+  await it.answer('resume', {
+    conversations: [{ conversation: 'c1', error: { code: 'not_found', message: 'no such' } }],
+  });
   assert.deepEqual(it.chat.conversations, []);
 });
 
