@@ -67,6 +67,16 @@ async fn next_entry(updates: &mut Updates) -> u64 {
     }
 }
 
+/// The next entry, which must not be late.
+async fn next_in_order(updates: &mut Updates) -> u64 {
+    loop {
+        if let Update::Entry { entry, late } = updates.next().await.unwrap() {
+            assert!(!late, "{entry:?}");
+            return entry.position.0;
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_busy_server_is_asked_again_when_it_says_and_nothing_overtakes() {
     let server = Server::start().await;
@@ -241,6 +251,147 @@ async fn a_stale_answer_moves_no_cursor_and_is_asked_again() {
             next_entry(&mut updates).await
         ],
         [20, 30]
+    );
+}
+
+/// A page of what is missing, and a gap behind it: what a server says when more than a page is missing.
+#[tokio::test]
+async fn what_comes_before_a_gap_is_given_first_and_stays_given() {
+    let server = Server::start().await;
+    let (_client, mut updates) = start(&server, known(10).await).await;
+    let mut line = server.accept().await;
+    greet(&mut line).await;
+    line.say(json!({"event": "heads", "heads": [{"conversation": "c", "position": 50}]}))
+        .await;
+    let id = line.command("attach").await["id"].clone();
+    let first = [entry(20, 10), entry(30, 20)];
+    let ok = json!({"entries": first, "complete": false, "gap": {"after": 30}, "head": 50});
+    line.say(json!({"id": id, "ok": ok})).await;
+    let page = line.command("history").await;
+    assert_eq!(page["after"], 30);
+    for position in [20, 30] {
+        assert_eq!(next_in_order(&mut updates).await, position);
+    }
+    let ok = json!({"entries": [entry(40, 30)], "more": true});
+    line.say(json!({"id": page["id"], "ok": ok})).await;
+    assert_eq!(next_in_order(&mut updates).await, 40);
+    drop(line);
+
+    let mut line = server.accept().await;
+    let id = line.command("conversations").await["id"].clone();
+    line.say(json!({"id": id, "ok": {"conversations": []}}))
+        .await;
+    let resume = line.command("resume").await;
+    assert_eq!(resume["cursors"][0]["cursor"], 40);
+    let rest =
+        json!({"conversation": "c", "entries": [entry(50, 40)], "complete": true, "head": 50});
+    line.say(json!({"id": resume["id"], "ok": {"conversations": [rest]}}))
+        .await;
+    assert_eq!(next_in_order(&mut updates).await, 50);
+}
+
+#[tokio::test]
+async fn behind_a_gap_without_an_end_that_is_too_wide_the_newest_page_stands_for_the_log() {
+    let server = Server::start().await;
+    let settings = settings(&server).with_max_gap_pages(1);
+    let (_client, mut updates) = Client::start(settings, known(10).await).await.unwrap();
+    let mut line = server.accept().await;
+    greet(&mut line).await;
+    line.say(json!({"event": "heads", "heads": [{"conversation": "c", "position": 90}]}))
+        .await;
+    let id = line.command("attach").await["id"].clone();
+    let ok =
+        json!({"entries": [entry(20, 10)], "complete": false, "gap": {"after": 20}, "head": 90});
+    line.say(json!({"id": id, "ok": ok})).await;
+    let page = line.command("history").await;
+    let ok = json!({"entries": [entry(30, 20)], "more": true});
+    line.say(json!({"id": page["id"], "ok": ok})).await;
+    for position in [20, 30] {
+        assert_eq!(next_in_order(&mut updates).await, position);
+    }
+    let newest = line.command("attach").await;
+    assert_eq!(newest["cursor"], Value::Null);
+    let ok = json!({"entries": [entry(80, 70), entry(90, 80)], "complete": true, "head": 90});
+    line.say(json!({"id": newest["id"], "ok": ok})).await;
+    loop {
+        if let Update::Skipped { after, before, .. } = updates.next().await.unwrap() {
+            assert_eq!((after, before), (Position(30), Position(80)));
+            break;
+        }
+    }
+    for position in [80, 90] {
+        assert_eq!(next_in_order(&mut updates).await, position);
+    }
+}
+
+#[tokio::test]
+async fn one_that_is_on_no_page_of_the_list_is_left_only_if_the_server_says_so() {
+    let server = Server::start().await;
+    let storage = known(10).await;
+    let other = Change::Cursor("left".into(), Position(7));
+    storage.apply(vec![other]).await.unwrap();
+    let (_client, mut updates) = start(&server, storage).await;
+    let mut line = server.accept().await;
+    let id = line.command("conversations").await["id"].clone();
+    line.say(json!({"id": id, "ok": {"conversations": []}}))
+        .await;
+    let resume = line.command("resume").await;
+    let error = json!({"code": "not_found", "message": "no such conversation"});
+    let refused = json!({"conversation": "left", "error": error});
+    let found =
+        json!({"conversation": "c", "entries": [entry(20, 10)], "complete": true, "head": 20});
+    line.say(json!({"id": resume["id"], "ok": {"conversations": [refused, found]}}))
+        .await;
+    let (mut left, mut entries) = (Vec::new(), Vec::new());
+    while entries.is_empty() {
+        match updates.next().await.unwrap() {
+            Update::Left(conversation) => left.push(conversation),
+            Update::Entry { entry, .. } => entries.push(entry.position.0),
+            _ => {}
+        }
+    }
+    assert_eq!((left, entries), (vec!["left".into()], vec![20]));
+}
+
+#[tokio::test]
+async fn what_is_over_the_servers_limit_is_refused_here_and_the_next_goes_on() {
+    let server = Server::start().await;
+    let (client, _updates) = start(&server, known(10).await).await;
+    let mut line = server.accept().await;
+    greet(&mut line).await;
+    let text = "x".repeat(131_072);
+    let large = client.send(&"c".into(), text.as_str()).await.unwrap();
+    let next = client.send(&"c".into(), "next").await.unwrap();
+    let error = large.acked().await.unwrap_err();
+    assert_eq!(error.code(), Some("too_large"));
+    let command = line.command("send").await;
+    assert_eq!(command["text"], "next");
+    line.say(ack(&command["id"], 20, 10)).await;
+    next.acked().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_is_sent_again_under_its_id_after_a_refusal_stays_stored() {
+    let server = Server::start().await;
+    let storage = known(10).await;
+    let (client, mut updates) = start(&server, storage.clone()).await;
+    let mut line = server.accept().await;
+    greet(&mut line).await;
+    let id = ClientId::draw();
+    let said = || Append::Leave;
+    let first = client.append_as(&"c".into(), id.clone(), said()).await;
+    let command = line.command("leave").await;
+    let error = json!({"code": "forbidden", "message": "your role does not allow this"});
+    line.say(json!({"id": command["id"], "error": error})).await;
+    first.unwrap().acked().await.unwrap_err();
+    let _again = client.append_as(&"c".into(), id.clone(), said()).await;
+    while !matches!(updates.next().await.unwrap(), Update::Refused { .. }) {}
+    updates.handled();
+    client.close().await;
+    let items = storage.load().await.unwrap().items;
+    assert_eq!(
+        items.iter().map(|it| &it.client_id).collect::<Vec<_>>(),
+        [&id]
     );
 }
 

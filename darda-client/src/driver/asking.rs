@@ -73,12 +73,19 @@ impl Driver {
     pub(super) fn command(&mut self, command: &Command, purpose: Purpose) -> Result<u64, Purpose> {
         self.asking.number += 1;
         let id = self.asking.number;
+        let limit = self.line.max_frame_bytes();
         let frame = match command.frame(id) {
+            Ok(frame) if frame.len() <= limit => Ok(frame),
+            // The server would close the connection, and the next one for the same command.
+            Ok(_) => Err(("too_large", format!("a command is over {limit} bytes"))),
+            Err(error) => Err(("invalid", error.to_string())),
+        };
+        let frame = match frame {
             Ok(frame) => frame,
-            Err(error) => {
+            Err((code, message)) => {
                 let refusal = Refusal {
-                    code: "invalid".to_owned(),
-                    message: error.to_string(),
+                    code: code.to_owned(),
+                    message,
                     retry_after_ms: None,
                 };
                 self.refused(purpose, refusal);

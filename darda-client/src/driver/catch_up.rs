@@ -34,8 +34,6 @@ pub(super) struct Talk {
     /// When it is to be attached, and whether also if it became whole meanwhile.
     wanted: Option<(Instant, bool)>,
     failures: u32,
-    /// The sync since which it is known.
-    pub(super) since: u64,
     /// Where entries stand that were announced elsewhere, at or below the cursor, until they are
     /// fetched: on another connection if this one is lost.
     pub(super) elsewhere: BTreeSet<Position>,
@@ -46,19 +44,18 @@ pub(super) struct Talk {
 
 impl Talk {
     pub(super) fn from_cursor(cursor: Position) -> Self {
-        let mut talk = Self::new(0, 0);
+        let mut talk = Self::new(0);
         talk.log.begin(cursor);
         talk
     }
 
-    fn new(since: u64, life: u64) -> Self {
+    fn new(life: u64) -> Self {
         Self {
             log: Log::default(),
             epoch: 0,
             fetching: false,
             wanted: None,
             failures: 0,
-            since,
             elsewhere: BTreeSet::new(),
             life,
         }
@@ -77,6 +74,8 @@ pub(super) struct Reading {
     before: Option<Position>,
     /// What the attach brought beyond the gap.
     beyond: Vec<Entry>,
+    /// The newest page is asked for, to stand for a gap that is too wide.
+    skips: bool,
     /// What waited when it was asked for: it is in the answer, or does not stand.
     waited: Vec<(Position, EntryId)>,
     pages: usize,
@@ -97,6 +96,7 @@ impl Reading {
             after,
             before: None,
             beyond: Vec::new(),
+            skips: false,
             waited,
             pages: 0,
         }
@@ -106,10 +106,10 @@ impl Reading {
 impl Driver {
     /// The conversation, which begins to be known if it was not.
     pub(super) fn talk(&mut self, conversation: &ConversationId) -> &mut Talk {
-        let (since, life) = (self.sync.number, self.lives + 1);
+        let life = self.lives + 1;
         self.talks.entry(conversation.clone()).or_insert_with(|| {
             self.lives = life;
-            Talk::new(since, life)
+            Talk::new(life)
         })
     }
 
@@ -231,10 +231,18 @@ impl Driver {
         if attached.stale {
             return self.reading_later(&reading, self.settings.timing.stale);
         }
-        let mut gap = attached.gap;
+        let (mut entries, mut gap) = (attached.entries, attached.gap);
+        if reading.skips || talk.log.cursor().is_none() {
+            // Without a cursor the newest page is asked for, and this is what there is of it.
+            let whole = gap.take().and_then(|gap| gap.before).unwrap_or_default();
+            entries.retain(|entry| entry.position >= whole);
+        }
+        if reading.skips {
+            return self.skip(reading, entries);
+        }
         if talk.log.cursor().is_none() {
             // The newest page stands for what is older; what came live since must follow without a hole.
-            let first = attached.entries.first().map(|entry| entry.position);
+            let first = entries.first().map(|entry| entry.position);
             let live = talk.log.oldest_ahead();
             let begin = first.into_iter().chain(live).min();
             let before = begin.map_or(attached.head.unwrap_or_default(), |at| {
@@ -251,15 +259,14 @@ impl Driver {
             self.keeper
                 .keep(Change::Cursor(reading.conversation.clone(), before));
         }
-        match gap {
-            None => self.read(reading, attached.entries, true),
-            Some(Gap { after, before }) => {
-                reading.after = after;
-                reading.before = before;
-                reading.beyond = attached.entries;
-                self.page(reading);
-            }
-        }
+        let Some(Gap { after, before }) = gap else {
+            return self.read(reading, entries, true);
+        };
+        reading.beyond = entries.split_off(entries.partition_point(|it| it.position <= after));
+        self.take_over(&reading.conversation, reading.after, entries);
+        reading.after = after;
+        reading.before = before;
+        self.page(reading);
     }
 
     pub(super) fn page(&mut self, mut reading: Reading) {
@@ -267,11 +274,17 @@ impl Driver {
             self.resting.push_back(reading);
             return;
         }
-        let first = reading.beyond.first().map(|entry| entry.position);
-        if reading.pages >= self.settings.max_gap_pages
-            && let Some(before) = first
-        {
-            return self.skip(reading, before);
+        if reading.pages >= self.settings.max_gap_pages {
+            if !reading.beyond.is_empty() {
+                let beyond = std::mem::take(&mut reading.beyond);
+                return self.skip(reading, beyond);
+            }
+            reading.skips = true;
+            let command = Command::Attach {
+                conversation: reading.conversation.clone(),
+                cursor: None,
+            };
+            return self.ask(command, Purpose::Attach(reading));
         }
         reading.pages += 1;
         let command = Command::History {
@@ -309,19 +322,24 @@ impl Driver {
     }
 
     /// The gap is too wide: what is beyond it stands for the log from now on.
-    fn skip(&mut self, mut reading: Reading, before: Position) {
+    fn skip(&mut self, mut reading: Reading, beyond: Vec<Entry>) {
         let Some(talk) = self.meant(&reading) else {
             return;
         };
         let after = talk.log.cursor().unwrap_or_default();
-        talk.log.begin(Position(before.0.saturating_sub(1)));
-        self.tell(Update::Skipped {
-            conversation: reading.conversation.clone(),
-            after,
-            before,
-        });
-        reading.after = Position(before.0.saturating_sub(1));
-        let beyond = std::mem::take(&mut reading.beyond);
+        let first = beyond.first();
+        if let Some(first) =
+            first.filter(|first| first.position > after && first.prev != Some(after))
+        {
+            let before = first.position;
+            reading.after = Position(before.0.saturating_sub(1));
+            talk.log.begin(reading.after);
+            self.tell(Update::Skipped {
+                conversation: reading.conversation.clone(),
+                after,
+                before,
+            });
+        }
         self.read(reading, beyond, true);
     }
 

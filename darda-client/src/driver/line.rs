@@ -46,6 +46,12 @@ impl Line {
         self.refused
     }
 
+    /// What the server takes of a frame. Without a connection nothing is sent.
+    pub(super) fn max_frame_bytes(&self) -> usize {
+        let current = self.current.as_ref();
+        current.map_or(usize::MAX, |current| current.hello().limits.max_frame_bytes)
+    }
+
     /// Puts a frame on the wire, if there is one.
     pub(super) fn send(&self, frame: String) -> bool {
         self.current

@@ -308,7 +308,10 @@ impl Driver {
     fn keep_handled(&mut self) {
         let news = self.handled.take();
         for (conversation, client_id) in news.refused {
-            self.keeper.keep(Change::Remove(conversation, client_id));
+            // It may wait again, under the same id.
+            if self.outbox.find(&conversation, &client_id).is_none() {
+                self.keeper.keep(Change::Remove(conversation, client_id));
+            }
         }
         for (conversation, position) in news.cursors {
             // It may have been forgotten while the last of it waited for the app.

@@ -100,23 +100,19 @@ impl Driver {
         if full && before.is_some() && found.len() < MAX_LISTED {
             return self.list_page(found, before);
         }
-        let names: HashSet<_> = found.iter().map(|summary| &summary.conversation).collect();
-        // Those that began while the list was read are younger than it.
-        let strangers: Vec<_> = self
-            .talks
-            .iter()
-            .filter(|(name, talk)| talk.since < number && !names.contains(name))
-            .map(|(name, _)| name.clone())
-            .collect();
-        for conversation in strangers {
-            self.leave(&conversation);
-        }
         let now = Instant::now();
         for summary in found {
-            if self.talk(&summary.conversation).log.cursor().is_none() {
-                self.need(&summary.conversation, now, true);
-            }
+            self.talk(&summary.conversation);
             self.tell_if_room(Update::Listed(summary));
+        }
+        // Also those that are not listed: one that moves to the list's top while it is read is on none of
+        // its pages. One that the user has left is refused.
+        let unread = self
+            .talks
+            .iter()
+            .filter(|(_, talk)| talk.log.cursor().is_none());
+        for conversation in unread.map(|(name, _)| name.clone()).collect::<Vec<_>>() {
+            self.need(&conversation, now, true);
         }
         self.resume();
     }
