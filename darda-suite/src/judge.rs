@@ -142,12 +142,10 @@ fn delivered(
             if !ids.insert(&entry.entry) {
                 verdict.wrong(format!("{name}: given twice: {:?}", entry.text));
             }
-            if !entry.late {
-                if entry.position <= last {
-                    verdict.wrong(format!("{name}: not in order: {:?}", entry.text));
-                }
-                last = entry.position;
+            if entry.late || entry.position <= last {
+                verdict.wrong(format!("{name}: not in order: {:?}", entry.text));
             }
+            last = entry.position;
             positions.insert(entry.position);
             missing.remove(&entry.position);
             let stored = history.iter().find(|it| it.position == entry.position);
