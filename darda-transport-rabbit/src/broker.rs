@@ -72,6 +72,71 @@ impl RabbitBroker {
         })
     }
 
+    async fn enqueue_on(&self, line: &Line, entries: &[Arc<Entry>]) -> Result<()> {
+        let options = BasicPublishOptions {
+            mandatory: true,
+            immediate: false,
+        };
+        let names = self.dialer.names();
+        let bundles = bundle(entries, |entry| names.persist_of(entry.conversation))?;
+        let mut confirms = Vec::with_capacity(bundles.len());
+        for bundle in bundles {
+            self.streams.average().count(bundle.entries);
+            let queue = names.persist(bundle.queue).into();
+            let properties = BasicProperties::default().with_delivery_mode(PERSISTENT);
+            let confirm = line
+                .channel
+                .basic_publish("".into(), queue, options, &bundle.bytes, properties)
+                .await
+                .map_err(from_driver)?;
+            confirms.push(confirm);
+        }
+        self.confirmed(line, confirms).await
+    }
+
+    async fn publish_on(&self, line: &Line, publications: Vec<Publication>) -> Result<()> {
+        let names = self.dialer.names();
+        let mut confirms = Vec::new();
+        for message in pack(publications)? {
+            let properties = BasicProperties::default().with_delivery_mode(TRANSIENT);
+            let (exchange, key, properties) = match &message.route {
+                Route::Nodes(nodes) => {
+                    let Some((first, others)) = nodes.split_first() else {
+                        continue;
+                    };
+                    let others: Vec<_> = others
+                        .iter()
+                        .map(|node| AMQPValue::LongString(LongString::from(node.as_str())))
+                        .collect();
+                    let mut headers = FieldTable::default();
+                    if !others.is_empty() {
+                        headers.insert("CC".into(), AMQPValue::FieldArray(others.into()));
+                    }
+                    let properties = properties.with_headers(headers);
+                    (names.live(), ShortString::from(first.as_str()), properties)
+                }
+                Route::AllBut(node) => {
+                    let properties = properties.with_app_id(node.as_str().into());
+                    (names.live_all(), ShortString::default(), properties)
+                }
+            };
+            let options = BasicPublishOptions::default();
+            let confirm = line
+                .channel
+                .basic_publish(exchange.into(), key, options, &message.bytes, properties)
+                .await
+                .map_err(from_driver)?;
+            confirms.push(confirm);
+        }
+        match self.confirmed(line, confirms).await {
+            // A full live queue drops its oldest; nothing is refused.
+            Err(error) if error.kind() == ErrorKind::Busy && !line.connection.is_blocked() => {
+                Ok(())
+            }
+            confirmed => confirmed,
+        }
+    }
+
     async fn confirmed(&self, line: &Line, confirms: Vec<PublisherConfirm>) -> Result<()> {
         let patience = self.dialer.config().confirm_timeout;
         line.connection.confirmed(confirms, patience).await
@@ -91,25 +156,7 @@ async fn open(link: &Link) -> Result<Line> {
 impl Broker for RabbitBroker {
     async fn enqueue(&self, entries: Vec<Arc<Entry>>) -> Result<()> {
         let line = open(&self.durable).await?;
-        let options = BasicPublishOptions {
-            mandatory: true,
-            immediate: false,
-        };
-        let names = self.dialer.names();
-        let bundles = bundle(&entries, |entry| names.persist_of(entry.conversation))?;
-        let mut confirms = Vec::with_capacity(bundles.len());
-        for bundle in bundles {
-            self.streams.average().count(bundle.entries);
-            let queue = names.persist(bundle.queue).into();
-            let properties = BasicProperties::default().with_delivery_mode(PERSISTENT);
-            let confirm = line
-                .channel
-                .basic_publish("".into(), queue, options, &bundle.bytes, properties)
-                .await
-                .map_err(from_driver)?;
-            confirms.push(confirm);
-        }
-        self.confirmed(&line, confirms).await
+        line.noted(self.enqueue_on(&line, &entries).await)
     }
 
     async fn consume(&self, max_batch: usize) -> Result<BoxStream<'static, Result<Vec<Delivery>>>> {
@@ -154,46 +201,7 @@ impl Broker for RabbitBroker {
 
     async fn publish(&self, publications: Vec<Publication>) -> Result<()> {
         let line = open(&self.live).await?;
-        let names = self.dialer.names();
-        let mut confirms = Vec::new();
-        for message in pack(publications)? {
-            let properties = BasicProperties::default().with_delivery_mode(TRANSIENT);
-            let (exchange, key, properties) = match &message.route {
-                Route::Nodes(nodes) => {
-                    let Some((first, others)) = nodes.split_first() else {
-                        continue;
-                    };
-                    let others: Vec<_> = others
-                        .iter()
-                        .map(|node| AMQPValue::LongString(LongString::from(node.as_str())))
-                        .collect();
-                    let mut headers = FieldTable::default();
-                    if !others.is_empty() {
-                        headers.insert("CC".into(), AMQPValue::FieldArray(others.into()));
-                    }
-                    let properties = properties.with_headers(headers);
-                    (names.live(), ShortString::from(first.as_str()), properties)
-                }
-                Route::AllBut(node) => {
-                    let properties = properties.with_app_id(node.as_str().into());
-                    (names.live_all(), ShortString::default(), properties)
-                }
-            };
-            let options = BasicPublishOptions::default();
-            let confirm = line
-                .channel
-                .basic_publish(exchange.into(), key, options, &message.bytes, properties)
-                .await
-                .map_err(from_driver)?;
-            confirms.push(confirm);
-        }
-        match self.confirmed(&line, confirms).await {
-            // A full live queue drops its oldest; nothing is refused.
-            Err(error) if error.kind() == ErrorKind::Busy && !line.connection.is_blocked() => {
-                Ok(())
-            }
-            confirmed => confirmed,
-        }
+        line.noted(self.publish_on(&line, publications).await)
     }
 
     async fn subscribe(&self, node: NodeId) -> Result<BoxStream<'static, Result<Vec<LiveEvent>>>> {

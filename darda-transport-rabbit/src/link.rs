@@ -25,6 +25,17 @@ pub(crate) struct Line {
     pub(crate) channel: Channel,
 }
 
+impl Line {
+    /// Looks at what came of a publish. A channel that the server closed by itself, since an exchange is
+    /// gone say, does not come back on this connection.
+    pub(crate) fn noted(&self, outcome: Result<()>) -> Result<()> {
+        if outcome.is_err() && !self.channel.status().connected() {
+            self.connection.give_up();
+        }
+        outcome
+    }
+}
+
 /// Keeps a line.
 #[derive(Debug)]
 pub(crate) struct Link {

@@ -7,7 +7,6 @@ mod support;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use darda_backends::{StartError, or_skip};
 use darda_core::adapter::{decode_entry, encode_entry};
 use darda_core::model::{ConversationId, Entry};
 use darda_core::ports::{Broker, Delivery, Verdict};
@@ -25,7 +24,6 @@ const QUEUES: u16 = 8;
 const LIMIT: u32 = 10;
 /// A stream that brings nothing for so long has brought all.
 const QUIET: Duration = Duration::from_secs(1);
-const VARIABLE: &str = "DARDA_TEST_AMQP_URL";
 
 type Stream = BoxStream<'static, Result<Vec<Delivery>>>;
 
@@ -39,9 +37,7 @@ struct Fixture {
 impl Fixture {
     /// `None` where there is no server, said loudly.
     async fn new(name: &str) -> Option<Self> {
-        let missing =
-            || StartError::Missing(format!("{VARIABLE} is not set; `make test` starts one"));
-        let url = or_skip(std::env::var(VARIABLE).map_err(|_| missing()))?;
+        let url = support::url()?;
         let prefix = format!("darda-test-{name}-{}", std::process::id());
         let config = RabbitConfig::new(&url)
             .with_prefix(&prefix)

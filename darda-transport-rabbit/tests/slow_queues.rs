@@ -9,13 +9,13 @@ use std::time::Duration;
 
 use darda_backends::{Rabbit, RabbitOptions, or_skip};
 use darda_core::Result;
-use darda_core::model::{ConversationId, NodeId, UserId};
-use darda_core::ports::{Audience, Broker, EventBody, LiveEvent, Publication, Route, Verdict};
+use darda_core::model::NodeId;
+use darda_core::ports::{Broker, LiveEvent, Verdict};
 use darda_transport_rabbit::{RabbitBroker, RabbitConfig};
 use futures::StreamExt;
 use futures::future::join_all;
 use futures::stream::BoxStream;
-use support::{entries, positions};
+use support::{entries, joined, positions};
 use tokio::time::timeout;
 
 /// Far above what a live event takes, below what a publish waits for its confirmation.
@@ -38,18 +38,7 @@ async fn to_queues(rabbit: &Rabbit, verb: &str) {
 }
 
 async fn live_comes(broker: &RabbitBroker, node: &str, stream: &mut Live) {
-    let user = UserId::new("alice").unwrap();
-    let conversation = ConversationId::direct(&user, &user);
-    let event = LiveEvent {
-        audience: Audience::Users(vec![user]),
-        origin: None,
-        event: EventBody::Joined { conversation }.into(),
-    };
-    let route = Route::Nodes([NodeId::new(node)].into());
-    broker
-        .publish(vec![Publication { route, event }])
-        .await
-        .unwrap();
+    broker.publish(vec![joined(node)]).await.unwrap();
     let events = stream.next().await.unwrap().unwrap();
     assert_eq!(events.len(), 1);
 }

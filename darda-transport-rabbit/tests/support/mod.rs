@@ -1,12 +1,37 @@
-//! Entries to hand over.
+//! The server, entries to hand over, and a live event.
 
 #![allow(clippy::unwrap_used, reason = "a part of tests")]
 #![allow(dead_code, reason = "each test uses its part")]
 
 use std::sync::Arc;
 
-use darda_core::model::{ClientId, ConversationId, Entry, EntryId, Epoch, Position, UserId};
-use darda_core::ports::Delivery;
+use darda_backends::{StartError, or_skip};
+use darda_core::model::{
+    ClientId, ConversationId, Entry, EntryId, Epoch, NodeId, Position, UserId,
+};
+use darda_core::ports::{Audience, Delivery, EventBody, LiveEvent, Publication, Route};
+
+const VARIABLE: &str = "DARDA_TEST_AMQP_URL";
+
+/// `None` where there is no server, said loudly.
+pub(crate) fn url() -> Option<String> {
+    let missing = || StartError::Missing(format!("{VARIABLE} is not set; `make test` starts one"));
+    or_skip(std::env::var(VARIABLE).map_err(|_| missing()))
+}
+
+/// Something for a node.
+pub(crate) fn joined(node: &str) -> Publication {
+    let user = UserId::new("alice").unwrap();
+    let conversation = ConversationId::direct(&user, &user);
+    Publication {
+        route: Route::Nodes([NodeId::new(node)].into()),
+        event: LiveEvent {
+            audience: Audience::Users(vec![user]),
+            origin: None,
+            event: EventBody::Joined { conversation }.into(),
+        },
+    }
+}
 
 /// An entry of one conversation.
 pub(crate) fn entry(position: u64, text: &str) -> Arc<Entry> {
