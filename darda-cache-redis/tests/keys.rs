@@ -170,6 +170,24 @@ async fn a_window_is_bounded() {
     assert_eq!(recent.entries.len(), held);
 }
 
+/// Those that are carried over, since they wait, are not among the 10,000 that close a generation.
+#[tokio::test]
+async fn the_last_10000_ids_are_remembered_while_thousands_wait() {
+    let Some(seen) = seen().await else { return };
+    let (cache, log) = (seen.ports.cache(), log("log"));
+    store(&cache, log, 0..600).await;
+    let mut waiting = Vec::new();
+    for number in 600..10_048 {
+        waiting.push(send(&*cache, log, &number.to_string()).await.unwrap());
+    }
+    for some in waiting.chunks(500) {
+        cache.settle(some.to_vec()).await.unwrap();
+    }
+    store(&cache, log, 10_048..10_880).await;
+    let repeat = cache.append(append(log, "10000", false)).await.unwrap();
+    assert!(matches!(repeat, Appended::Repeat { .. }), "{repeat:?}");
+}
+
 #[tokio::test]
 async fn ids_are_bounded_but_those_that_wait_are_remembered() {
     let Some(mut seen) = seen().await else { return };

@@ -9,7 +9,7 @@ if not stretch then
   return redis.error_reply(COPY)
 end
 
-local state = redis.call('HMGET', log, 'r', 'i', 'b', 'p', 'e', 't', 'o', 'h', 'n', 'g', 'x', 'f')
+local state = redis.call('HMGET', log, 'r', 'i', 'b', 'p', 'e', 't', 'o', 'h', 'n', 'g', 'x', 'f', 'c')
 local given = redis.call('HGET', ids, id) or state[12] and redis.call('HGET', KEYS[7], id)
 if given then
   return {'repeat', given, redis.call('HGET', bodies, name)}
@@ -119,15 +119,15 @@ if count >= 64 then
     redis.call('XTRIM', window, 'MAXLEN', keep)
   end
   -- Two generations of ids: the earlier one goes when the younger one alone is enough, which always
-  -- has those of the window.
+  -- has those of the window. Those that it was begun with, since they waited, do not count.
   local since = tonumber(state[10])
-  local many = redis.call('HLEN', ids)
+  local many = redis.call('HLEN', ids) - (tonumber(state[13]) or 0)
   if not since then
     redis.call('HSET', log, 'g', time[1])
   elseif many >= 10000 or (many >= 4 * keep and seconds - since >= 86400) then
     redis.call('RENAME', ids, KEYS[7])
-    redis.call('HSET', log, 'g', time[1], 'x', 0, 'f', 1)
     local waiting = redis.call('ZRANGE', KEYS[8], 0, -1, 'WITHSCORES')
+    redis.call('HSET', log, 'g', time[1], 'x', 0, 'f', 1, 'c', #waiting / 2)
     for i = 1, #waiting, 2 do
       redis.call('HSET', ids, waiting[i], string.format('%016.0f', tonumber(waiting[i + 1])))
     end
