@@ -1,6 +1,7 @@
 //! Events that could not be published and that nothing else would tell of soon, until the broker is there
-//! again. Of a conversation's entries the newest is enough: its `prev` shows the others, and its epoch who is
-//! no member any more. Who joined is read again when it is told, so that it may come late.
+//! again. Of a conversation's entries the newest is enough: its `prev` shows the others. Not of changes of
+//! members, which those are told of as well who are none after them. Who joined is read again when it is
+//! told, so that it may come late.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,7 +9,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 
 use super::publish::Outgoing;
-use crate::model::{ConversationId, UserId};
+use crate::model::{Body, ConversationId, Position, UserId};
 use crate::ports::{Audience, EventBody};
 
 /// Before they are tried again.
@@ -27,6 +28,7 @@ pub(super) struct Kept {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum About {
     Entries(ConversationId),
+    Change(ConversationId, Position),
     Joined(ConversationId, Vec<UserId>),
 }
 
@@ -34,7 +36,10 @@ impl About {
     /// `None`: it is of no use later.
     fn of(outgoing: &Outgoing) -> Option<Self> {
         match (outgoing.event.event.body(), &outgoing.event.audience) {
-            (EventBody::Entry(entry), _) => Some(Self::Entries(entry.conversation)),
+            (EventBody::Entry(entry), _) => Some(match entry.body {
+                Body::Members { .. } => Self::Change(entry.conversation, entry.position),
+                _ => Self::Entries(entry.conversation),
+            }),
             (EventBody::Joined { conversation }, Audience::Users(users)) => {
                 Some(Self::Joined(*conversation, users.clone()))
             }

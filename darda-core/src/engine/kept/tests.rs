@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use super::super::publish::To;
 use super::*;
-use crate::model::{ClientId, Entry, EntryId, Epoch, Position};
+use crate::model::{ClientId, Entry, EntryId, Epoch, MemberChange};
 use crate::ports::LiveEvent;
 
 const LIMIT: usize = 2;
@@ -25,6 +25,18 @@ fn outgoing(audience: Audience, body: EventBody) -> Outgoing {
 }
 
 fn entry(name: &str, position: u64) -> Outgoing {
+    with_body(name, position, "hello".into())
+}
+
+fn leaves(name: &str, position: u64) -> Outgoing {
+    let body = Body::Members {
+        base: Epoch(0),
+        change: MemberChange::Leave,
+    };
+    with_body(name, position, body)
+}
+
+fn with_body(name: &str, position: u64, body: Body) -> Outgoing {
     let conversation = conversation(name);
     let client_id = ClientId::new(position.to_string()).unwrap();
     let entry = Entry {
@@ -35,7 +47,7 @@ fn entry(name: &str, position: u64) -> Outgoing {
         id: EntryId::derive(conversation, &user(name), &client_id),
         sender: user(name),
         client_id,
-        body: "hello".into(),
+        body,
         incarnation: 1,
         relocated: false,
     };
@@ -108,6 +120,14 @@ async fn what_a_later_event_tells_is_not_tried_again() {
     assert_eq!(kept.supersede(&[entry("alice", 1), typing("alice")]), 0);
     assert_eq!(kept.supersede(&[entry("alice", 3)]), 1);
     assert_eq!(taken(&mut kept).await, ["carol 7"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_of_members_is_told_besides_what_comes_after_it() {
+    let mut kept = Kept::new(LIMIT);
+    assert_eq!(kept.keep(vec![leaves("alice", 1), entry("alice", 2)]), 0);
+    assert_eq!(kept.supersede(&[entry("alice", 3)]), 1);
+    assert_eq!(taken(&mut kept).await, ["alice 1"]);
 }
 
 #[tokio::test(start_paused = true)]
