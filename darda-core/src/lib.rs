@@ -42,7 +42,7 @@ pub mod resilience;
 
 pub use engine::{
     Ack, Acknowledged, Attached, CatchUp, Chat, ConversationSummary, Encoder, Mark, Options, Page,
-    Pending, PortHealth, Ports, Rate, Roles, SendRequest, Session, Unread, wake_once,
+    Pending, PortHealth, Ports, Rate, Roles, SendRequest, Session, Unread, Visit, wake_once,
 };
 pub use error::{Error, ErrorKind, Result};
 

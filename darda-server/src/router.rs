@@ -95,6 +95,7 @@ pub fn router(chat: Chat, authenticator: Arc<dyn Authenticator>, options: Router
     router
         .method_not_allowed_fallback(http::no_such_method)
         .layer(from_fn(http::harden))
+        .layer(from_fn_with_state(state.clone(), http::let_go))
         .layer(DefaultBodyLimit::max(limits::MAX_BODY_BYTES))
         .with_state(state)
 }
@@ -106,6 +107,7 @@ pub fn operations(chat: Chat, options: RouterOptions) -> Router {
         .fallback(http::no_such_route)
         .method_not_allowed_fallback(http::no_such_method)
         .layer(from_fn(http::harden))
+        .layer(from_fn_with_state(state.clone(), http::let_go))
         .with_state(state)
 }
 

@@ -3,9 +3,13 @@
 #[path = "support/server.rs"]
 mod server;
 
+use std::time::Duration;
+
 use darda_server::{MetricsSource, RouterOptions, ServeOptions};
 use serde_json::json;
-use server::{Server, options, soon};
+use server::{Client, Server, options, soon};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 const NOWHERE: &str = "AAAAAAAAAAAAAAAAAAAAAA";
 
@@ -64,7 +68,7 @@ async fn what_was_said_is_read_over_http() {
             if of_bob.unwrap()["seen"] == second["position"] {
                 return;
             }
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
     soon("bob's mark", written).await;
@@ -244,6 +248,52 @@ async fn whatever_is_wrong_has_a_stable_code() {
         .http_with("PUT", &of("receipts?id=bob"), &[], b"{\"seen\":\"\xff\"}")
         .await;
     assert_eq!(answer.status, 400);
+}
+
+#[tokio::test]
+async fn a_node_that_drains_goes_on_answering_and_lets_its_connections_go() {
+    let server = Server::start().await;
+    let mut alice = server.connect("alice").await;
+    let conversation = alice.open_direct("bob").await;
+    alice.say(&conversation, "1", "hello").await;
+    let chat = server.chat.clone();
+    let drain = tokio::spawn(async move { chat.drain(Duration::from_secs(2)).await });
+    alice.event("draining").await;
+
+    let mut kept = TcpStream::connect(server.address).await.unwrap();
+    let path = format!("/v1/conversations/{conversation}/entries?id=bob");
+    let request = format!("GET {path} HTTP/1.1\r\nhost: {}\r\n\r\n", server.address);
+    kept.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    soon("the end", kept.read_to_string(&mut answer))
+        .await
+        .unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    assert!(answer.contains("\r\nconnection: close\r\n"), "{answer}");
+    assert!(answer.contains(r#""text":"hello""#), "{answer}");
+    let mark = server
+        .http("PUT", &path.replace("entries", "receipts"), r#"{"seen":1}"#)
+        .await;
+    assert_eq!(mark.status, 200, "{mark:?}");
+
+    let mut late = Client::open(server.request("bob")).await.unwrap();
+    assert_eq!(late.closed().await, 1012);
+    assert!(!drain.is_finished(), "the drain was over before the end");
+    assert_eq!(alice.closed().await, 1012);
+}
+
+#[tokio::test]
+async fn who_asks_over_http_is_not_shown_as_connected() {
+    let server = Server::start().await;
+    let mut alice = server.connect("alice").await;
+    let conversation = alice.open_direct("bob").await;
+    let list = server.http("GET", "/v1/conversations?id=bob", "").await;
+    assert_eq!(list.status, 200, "{list:?}");
+    let presence = json!({"conversation": conversation});
+    let presence = alice.ok("presence", presence).await;
+    // Neither now, nor a moment ago.
+    let bob = json!([{"user": "bob", "online": false}]);
+    assert_eq!(presence["presence"], bob);
 }
 
 #[tokio::test]

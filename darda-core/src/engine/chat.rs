@@ -10,6 +10,7 @@ use super::node::Node;
 use super::options::Options;
 use super::session::Session;
 use super::surface::PortHealth;
+use super::visit::Visit;
 use super::{handover, live, publish, pulse, reaper, receipts, registrar, writer};
 use crate::error::{Error, ErrorKind, Result};
 use crate::memory::{MemoryBroker, MemoryCache, MemoryRegistry, MemoryStore};
@@ -139,21 +140,23 @@ impl Chat {
     /// `Unavailable` when the node is draining, `Closed` when it has stopped, `Invalid` when its
     /// role is to write only.
     pub async fn connect(&self, user: UserId) -> Result<Session> {
-        if !self.node.options.roles.serves() {
-            return Err(Error::new(
-                ErrorKind::Invalid,
-                "this node serves no sessions",
-            ));
-        }
-        if self.node.stop.is_cancelled() || self.node.killed.is_cancelled() {
-            return Err(Error::new(ErrorKind::Closed, "the node has stopped"));
-        }
+        self.check_serves()?;
         if self.is_draining() {
             return Err(Error::unavailable(
                 "the node is draining, connect to another one",
             ));
         }
         Session::begin(self.node.clone(), user).await
+    }
+
+    /// Lets a user, whose identity the caller vouches for, ask without being connected. Unlike a
+    /// session, it is let in while the node drains, and costs the ports nothing by itself.
+    ///
+    /// # Errors
+    /// `Closed` when the node has stopped, `Invalid` when its role is to write only.
+    pub fn visit(&self, user: UserId) -> Result<Visit> {
+        self.check_serves()?;
+        Ok(Visit::begin(self.node.clone(), user))
     }
 
     /// The node's name.
@@ -176,7 +179,7 @@ impl Chat {
 
     /// Asks the sessions to move to other nodes, one after another over four fifths of `grace`, each
     /// within a fifth of it, so that they come to the others evenly. Ends those that are left when it is
-    /// over. Returns when none is left. New sessions are refused.
+    /// over. Returns when none is left. New sessions are refused, [visits](Self::visit) are not.
     pub async fn drain(&self, grace: Duration) {
         self.node.draining.store(true, Ordering::Relaxed);
         let start = Instant::now();
@@ -224,6 +227,19 @@ impl Chat {
     pub fn kill(&self) {
         self.node.killed.cancel();
         self.close_sessions();
+    }
+
+    fn check_serves(&self) -> Result<()> {
+        if !self.node.options.roles.serves() {
+            return Err(Error::new(
+                ErrorKind::Invalid,
+                "this node serves no sessions",
+            ));
+        }
+        if self.node.stop.is_cancelled() || self.node.killed.is_cancelled() {
+            return Err(Error::new(ErrorKind::Closed, "the node has stopped"));
+        }
+        Ok(())
     }
 
     fn close_sessions(&self) {

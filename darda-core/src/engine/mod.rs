@@ -2,7 +2,7 @@
 //!
 //! | file | what it does |
 //! |---|---|
-//! | `chat`, `session` | the surface |
+//! | `chat`, `session`, `visit` | the surface |
 //! | `node` | what the tasks and sessions of a node share |
 //! | `send`, `changes` | entries and membership changes on their way in |
 //! | `handover`, `publish` | batches to the broker: durable, and live |
@@ -37,6 +37,7 @@ mod relocation;
 mod send;
 mod session;
 mod surface;
+mod visit;
 mod wakes;
 mod writer;
 
@@ -47,4 +48,5 @@ pub use surface::{
     Ack, Acknowledged, Attached, CatchUp, ConversationSummary, Mark, Page, Pending, PortHealth,
     SendRequest, Unread,
 };
+pub use visit::Visit;
 pub use wakes::wake_once;

@@ -53,11 +53,11 @@ pub(crate) struct NewMarks {
 )]
 pub(crate) async fn conversations(
     Asked(page): Asked<ListPage>,
-    Asker(session): Asker,
+    Asker(user): Asker,
 ) -> Result<Response, HttpError> {
     let limit = wire::page_limit(page.limit, limits::DEFAULT_PAGE, limits::MAX_LIST_PAGE)?;
     let before = position("before", page.before)?;
-    let summaries = session.conversations(before, limit).await?;
+    let summaries = user.conversations(before, limit).await?;
     Ok(json(&ConversationsView::from(summaries.as_slice())))
 }
 
@@ -72,14 +72,14 @@ pub(crate) async fn conversations(
 pub(crate) async fn entries(
     Named(conversation): Named,
     Asked(page): Asked<EntriesPage>,
-    Asker(session): Asker,
+    Asker(user): Asker,
 ) -> Result<Response, HttpError> {
     let limit = wire::page_limit(page.limit, limits::DEFAULT_PAGE, limits::MAX_PAGE)?;
     let range = wire::range(
         position("before", page.before)?,
         position("after", page.after)?,
     )?;
-    let page = session.history(conversation, range, limit).await?;
+    let page = user.history(conversation, range, limit).await?;
     Ok(json(&PageView::from(&page)))
 }
 
@@ -91,9 +91,9 @@ pub(crate) async fn entries(
 )]
 pub(crate) async fn members(
     Named(conversation): Named,
-    Asker(session): Asker,
+    Asker(user): Asker,
 ) -> Result<Response, HttpError> {
-    let members = session.members(conversation).await?;
+    let members = user.members(conversation).await?;
     Ok(json(&MembersView::from(members.as_ref())))
 }
 
@@ -105,9 +105,9 @@ pub(crate) async fn members(
 )]
 pub(crate) async fn receipts(
     Named(conversation): Named,
-    Asker(session): Asker,
+    Asker(user): Asker,
 ) -> Result<Response, HttpError> {
-    let receipts = session.receipts(conversation).await?;
+    let receipts = user.receipts(conversation).await?;
     Ok(json(&ReceiptsView::from(receipts.as_slice())))
 }
 
@@ -121,7 +121,7 @@ pub(crate) async fn receipts(
 )]
 pub(crate) async fn mark(
     Named(conversation): Named,
-    Asker(session): Asker,
+    Asker(user): Asker,
     Body(marks): Body<NewMarks>,
 ) -> Result<Response, HttpError> {
     let delivered = position("delivered", marks.delivered)?.map(Mark::Delivered);
@@ -133,7 +133,7 @@ pub(crate) async fn mark(
         ));
     }
     for mark in [delivered, seen].into_iter().flatten() {
-        session.mark(conversation, mark).await?;
+        user.mark(conversation, mark).await?;
     }
     Ok(json(&Empty {}))
 }

@@ -14,4 +14,4 @@ pub(crate) use self::documents::{docs, docs_file, openapi};
 pub(crate) use self::health::{Readiness, healthz, metrics, readyz};
 pub(crate) use self::page::{harden, page, page_file};
 pub(crate) use self::rate::HttpRates;
-pub(crate) use self::request::{no_such_method, no_such_route};
+pub(crate) use self::request::{let_go, no_such_method, no_such_route};

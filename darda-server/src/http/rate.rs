@@ -1,5 +1,5 @@
 //! Requests of each user over HTTP: so many a second, and so many at once after a pause. A session
-//! counts its own commands, but over HTTP each request has a session of its own.
+//! counts its own commands, but over HTTP each request stands alone.
 
 use std::time::Duration;
 

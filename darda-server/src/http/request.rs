@@ -1,13 +1,15 @@
-//! What every route reads from its request: the user's session, the query, the body; and what is
-//! answered where there is no route.
+//! What every route reads from its request: who asks, the query, the body; what is answered where
+//! there is no route; and which connections are kept.
 
 use std::time::Duration;
 
 use axum::body::Bytes;
-use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
-use axum::http::StatusCode;
+use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request, State};
 use axum::http::request::Parts;
-use darda_core::Session;
+use axum::http::{HeaderValue, StatusCode, Version, header};
+use axum::middleware::Next;
+use axum::response::Response;
+use darda_core::Visit;
 use darda_core::model::ConversationId;
 use metrics::counter;
 use serde::de::DeserializeOwned;
@@ -17,10 +19,9 @@ use crate::error::{Code, Failure, HttpError};
 use crate::router::AppState;
 use crate::{limits, observe};
 
-/// A session of the user who asks, for this one request. It registers and unregisters, as every
-/// session does: two round trips to the registry, which is fine for what is not live.
+/// The user who asks.
 #[derive(Debug)]
-pub(crate) struct Asker(pub(crate) Session);
+pub(crate) struct Asker(pub(crate) Visit);
 
 impl FromRequestParts<AppState> for Asker {
     type Rejection = HttpError;
@@ -41,7 +42,7 @@ impl FromRequestParts<AppState> for Asker {
             counter!(observe::HTTP_LIMITED).increment(1);
             return Err(too_many(wait));
         }
-        Ok(Self(Box::pin(state.chat().connect(user)).await?))
+        Ok(Self(state.chat().visit(user)?))
     }
 }
 
@@ -127,4 +128,24 @@ pub(crate) async fn no_such_route() -> HttpError {
 pub(crate) async fn no_such_method() -> HttpError {
     let error = HttpError::new(Code::Invalid, "this route has no such method");
     error.with_status(StatusCode::METHOD_NOT_ALLOWED)
+}
+
+/// While the node drains, a connection ends with its answer: the next request comes on a new one, and
+/// so to another node.
+pub(crate) async fn let_go(
+    State(state): State<AppState>,
+    request: Request,
+    next: Next,
+) -> Response {
+    // Later versions know no such header.
+    let has_header = request.version() <= Version::HTTP_11;
+    let mut response = next.run(request).await;
+    if has_header
+        && state.chat().is_draining()
+        && response.status() != StatusCode::SWITCHING_PROTOCOLS
+    {
+        let close = HeaderValue::from_static("close");
+        response.headers_mut().insert(header::CONNECTION, close);
+    }
+    response
 }
