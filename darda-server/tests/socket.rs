@@ -12,7 +12,8 @@ use darda_server::{RouterOptions, ServeOptions};
 use serde_json::{Value, json};
 use server::{Client, Server, options, soon};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
 #[tokio::test]
@@ -168,7 +169,11 @@ async fn a_flood_of_pings_is_closed() {
 
 /// A client by hand, to say what a library would not.
 async fn raw(server: &Server, user: &str) -> TcpStream {
-    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    let stream = TcpStream::connect(server.address).await.unwrap();
+    upgrade(stream, user).await
+}
+
+async fn upgrade(mut stream: TcpStream, user: &str) -> TcpStream {
     let head = format!(
         "GET /v1/ws?id={user} HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
          sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
@@ -228,6 +233,84 @@ async fn a_peer_that_answers_pings_stays() {
     };
     pings.await;
     assert_eq!(alice.ok("ping", json!({})).await, json!({}));
+}
+
+const SLOW_HEARTBEAT: Duration = Duration::from_millis(100);
+
+/// A client that has asked for a page of 1.6 MB, over a connection whose buffers hold little of it, and
+/// that answers no ping: the first one comes behind the page.
+async fn asked_for_much() -> (Server, TcpStream) {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_send_buffer_size(32 * 1024).unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let server = Server::on(
+        socket.listen(8).unwrap(),
+        options().without_rate_limits(),
+        RouterOptions::default().with_heartbeat(SLOW_HEARTBEAT),
+        ServeOptions::default(),
+    );
+    let mut bob = server.connect("bob").await;
+    let conversation = bob.open_direct("alice").await;
+    let text = "x".repeat(8 * 1024);
+    for number in 1..200 {
+        bob.say(&conversation, &number.to_string(), &text).await;
+    }
+    bob.say(&conversation, "200", "the last one").await;
+    drop(bob);
+
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(8 * 1024).unwrap();
+    let stream = socket.connect(server.address).await.unwrap();
+    let mut alice = upgrade(stream, "alice").await;
+    let ask = json!({"id": 7, "cmd": "history", "conversation": conversation, "limit": 200});
+    let ask = ask.to_string();
+    let length = u8::try_from(ask.len()).unwrap();
+    let mut frame = vec![0x81, 0x80 | length, 0, 0, 0, 0];
+    frame.extend_from_slice(ask.as_bytes());
+    alice.write_all(&frame).await.unwrap();
+    (server, alice)
+}
+
+#[tokio::test]
+async fn a_slow_reader_that_goes_on_reading_gets_its_whole_reply() {
+    let (_server, mut alice) = asked_for_much().await;
+    let start = Instant::now();
+    let mut pace = tokio::time::interval(SLOW_HEARTBEAT / 5);
+    let (mut bytes, mut chunk) = (Vec::new(), vec![0; 32 * 1024]);
+    while !holds(
+        &bytes[bytes.len().saturating_sub(64 * 1024)..],
+        b"the last one",
+    ) {
+        pace.tick().await;
+        let length = soon("more", alice.read(&mut chunk)).await.unwrap();
+        assert_ne!(length, 0, "closed after {} bytes", bytes.len());
+        bytes.extend_from_slice(&chunk[..length]);
+    }
+    assert!(
+        start.elapsed() > 4 * SLOW_HEARTBEAT,
+        "read too fast to tell"
+    );
+}
+
+#[tokio::test]
+async fn a_reader_that_stops_is_closed_in_time() {
+    let (server, mut alice) = asked_for_much().await;
+    let mut chunk = vec![0; 32 * 1024];
+    for _ in 0..8 {
+        soon("more", alice.read(&mut chunk)).await.unwrap();
+    }
+    let start = Instant::now();
+    let gone = async {
+        while server.chat.session_count() > 0 {
+            tokio::time::sleep(SLOW_HEARTBEAT / 10).await;
+        }
+    };
+    soon("the end", gone).await;
+    assert!(
+        start.elapsed() < 20 * SLOW_HEARTBEAT,
+        "{:?}",
+        start.elapsed()
+    );
 }
 
 #[tokio::test]

@@ -4,6 +4,10 @@
 //! Bounds: while a client does not take what was written, nothing more is made for it (the
 //! session's own queue fills, and says so by a gap) and nothing is read from it. Commands under way
 //! are bounded, too, and frames by their length.
+//!
+//! Over a slow link a ping may wait for minutes behind a large reply, and its pong for longer. So a peer
+//! that takes more of what waited for it is heard as well: the system only has room again for what the
+//! peer has acknowledged.
 
 use std::cell::Cell;
 use std::future::Future;
@@ -93,8 +97,10 @@ pub(crate) struct Connection {
     unsent: Vec<u8>,
     beat: Pin<Box<Sleep>>,
     heartbeat: Duration,
-    /// Whether a frame came since the last beat.
+    /// Whether a frame came since the last beat, or something was taken that had waited.
     heard: bool,
+    /// Whether the system had no room for all that was written last.
+    stuck: bool,
     malformed: Patience,
     refused: Patience,
 }
@@ -122,6 +128,7 @@ impl Connection {
             beat: Box::pin(tokio::time::sleep(heartbeat)),
             heartbeat,
             heard: true,
+            stuck: false,
             malformed: Patience::new(MALFORMED.0, MALFORMED.1),
             refused: Patience::new(REFUSED.0, REFUSED.1),
         }
@@ -202,8 +209,14 @@ impl Connection {
         while sent < bytes.len() {
             match Pin::new(&mut self.stream).poll_write(cx, &bytes[sent..]) {
                 Poll::Ready(Ok(0) | Err(_)) => return Err(End::Gone),
-                Poll::Ready(Ok(count)) => sent += count,
-                Poll::Pending => break,
+                Poll::Ready(Ok(count)) => {
+                    sent += count;
+                    self.heard |= std::mem::take(&mut self.stuck);
+                }
+                Poll::Pending => {
+                    self.stuck = true;
+                    break;
+                }
             }
         }
         if let Poll::Ready(Err(_)) = Pin::new(&mut self.stream).poll_flush(cx) {

@@ -55,6 +55,15 @@ impl Server {
 
     pub(crate) async fn with(options: Options, router: RouterOptions, serve: ServeOptions) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::on(listener, options, router, serve)
+    }
+
+    pub(crate) fn on(
+        listener: TcpListener,
+        options: Options,
+        router: RouterOptions,
+        serve: ServeOptions,
+    ) -> Self {
         let address = listener.local_addr().unwrap();
         let chat = Chat::start(Ports::in_memory(), options);
         let (tasks, stop) = (router.tasks.clone(), CancellationToken::new());
