@@ -137,7 +137,7 @@ async fn serve(settings: Settings, metrics: PrometheusHandle) -> Result<(), Box<
     let listener = listen(&settings)?;
     let address = listener.local_addr()?;
     let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
-    let ports = ports::open(&settings.back_ends).await?;
+    let ports = ports::open(&settings.back_ends, &settings.resilience).await?;
     let chat = Chat::start(ports.resilient(&settings.resilience), options(&settings));
     ports::await_servers(&chat, settings.startup_wait).await;
 
@@ -213,6 +213,7 @@ fn listen(settings: &Settings) -> Result<tokio::net::TcpListener, Box<dyn Error>
 fn options(settings: &Settings) -> Options {
     let options = Options::default()
         .with_roles(settings.role)
+        .with_request_timeout(settings.request_timeout())
         .with_session_queue(settings.session_queue)
         .with_receipt_window(settings.receipt_window)
         .with_writer_window(settings.writer_window)

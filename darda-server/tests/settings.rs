@@ -33,6 +33,25 @@ fn without_any_setting_the_defaults_count() {
     assert_eq!(settings.node, None);
     assert!(settings.rate_limits && settings.allowed_origins.is_empty());
     assert_eq!(settings.resilience, Resilience::default());
+    let request = Options::default().request_timeout;
+    assert_eq!(settings.request_timeout(), request);
+}
+
+#[test]
+fn a_request_waits_for_a_call_that_takes_all_its_time_and_for_another_attempt() {
+    for (timeout, deadline, request) in [
+        ("500", "1000", 5),
+        ("2000", "10000", 12),
+        ("8000", "3000", 16),
+        ("8000", "20000", 28),
+    ] {
+        let given = [
+            ("DARDA_CALL_TIMEOUT_MS", timeout),
+            ("DARDA_CALL_DEADLINE_MS", deadline),
+        ];
+        let waits = read(&given).unwrap().request_timeout();
+        assert_eq!(waits, Duration::from_secs(request), "{given:?}");
+    }
 }
 
 #[test]

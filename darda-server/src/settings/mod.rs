@@ -8,8 +8,8 @@ use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use darda_core::Roles;
 use darda_core::resilience::Resilience;
+use darda_core::{Options, Roles};
 
 pub use self::back_ends::{BackEnds, Place, Server};
 use self::values::{address, choice, filter, milliseconds, node, number, origins, switch, wrong};
@@ -96,7 +96,8 @@ settings! {
         "How long one attempt at a call of a server may take, in milliseconds.";
     CALL_DEADLINE_MS = "3000",
         "How long all attempts of a call may take, in milliseconds. No attempt begins that would not \
-         have its whole time before that.";
+         have its whole time before that. A request waits for so long and the time of one attempt more, \
+         and 5 s at least.";
     CALL_ATTEMPTS = "4",
         "Attempts at a call of a server that does not answer, the first included. `1`: no retries.";
     RETRY_PERCENT = "20",
@@ -248,6 +249,17 @@ impl Settings {
             return Err(wrong(LISTEN, &settings.listen.to_string(), reason));
         }
         Ok(settings)
+    }
+
+    /// How long a request waits: for a call that takes all its time, and for another part that is
+    /// asked after it.
+    #[must_use]
+    pub fn request_timeout(&self) -> Duration {
+        let Resilience {
+            timeout, deadline, ..
+        } = self.resilience;
+        let needed = deadline.max(timeout) + timeout;
+        needed.max(Options::default().request_timeout)
     }
 }
 
