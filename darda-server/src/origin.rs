@@ -1,10 +1,13 @@
 //! Which pages may use the server: a browser lets any page open a WebSocket to anywhere, with the
-//! user's cookies, and says only whose page it is.
+//! user's cookies, and says only whose page it is. An answer over HTTP it shows to a page of another
+//! origin only if the server says so.
 
 use axum::extract::{Request, State};
-use axum::http::header;
+use axum::http::request::Parts;
+use axum::http::{HeaderValue, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use crate::error::{Code, HttpError};
 use crate::router::AppState;
@@ -25,11 +28,22 @@ pub(crate) async fn check(State(state): State<AppState>, request: Request, next:
     next.run(request).await
 }
 
+/// Tells browsers that pages of these origins may read the answers.
+pub(crate) fn share_with(allowed: Vec<String>) -> CorsLayer {
+    let listed = move |origin: &HeaderValue, _: &Parts| is_listed(origin.as_bytes(), &allowed);
+    CorsLayer::new()
+        .allow_origin(AllowOrigin::predicate(listed))
+        .allow_methods([Method::GET, Method::PUT])
+        .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE])
+}
+
+fn is_listed(origin: &[u8], allowed: &[String]) -> bool {
+    let same = |allowed: &String| allowed.as_bytes().eq_ignore_ascii_case(origin);
+    allowed.iter().any(same)
+}
+
 fn allows(origin: &[u8], host: Option<&[u8]>, allowed: &[String]) -> bool {
-    if allowed
-        .iter()
-        .any(|allowed| allowed.as_bytes().eq_ignore_ascii_case(origin))
-    {
+    if is_listed(origin, allowed) {
         return true;
     }
     let own = origin

@@ -80,6 +80,9 @@ pub fn router(chat: Chat, authenticator: Arc<dyn Authenticator>, options: Router
             get(http::receipts).put(http::mark),
         )
         .fallback(http::no_such_route)
+        // Before the layers, which go around what is there by then: a preflight comes by no other way.
+        .method_not_allowed_fallback(http::no_such_method)
+        .layer(origin::share_with(state.options().allowed_origins.clone()))
         .layer(from_fn_with_state(state.clone(), origin::check));
     let mut router = operational(&state)
         .nest("/v1", api)

@@ -326,6 +326,58 @@ async fn a_page_of_another_origin_is_refused() {
 }
 
 #[tokio::test]
+async fn pages_of_allowed_origins_and_of_no_others_may_read_the_answers() {
+    const ALLOWS: &str = "access-control-allow-origin: ";
+    let listed = "https://app.example.org";
+    let router = RouterOptions::default().with_allowed_origins([listed.to_owned()]);
+    let server = Server::with(options(), router, ServeOptions::default()).await;
+    let receipts = format!("/v1/conversations/{NOWHERE}/receipts?id=bob");
+    let asks = [
+        ("access-control-request-method", "PUT"),
+        (
+            "access-control-request-headers",
+            "authorization, content-type",
+        ),
+    ];
+
+    for (path, status) in [
+        ("/v1/conversations?id=bob", 200),
+        ("/v1/conversations", 401),
+        (receipts.as_str(), 404),
+    ] {
+        let answer = server
+            .http_with("GET", path, &[("origin", listed)], b"")
+            .await;
+        assert_eq!(answer.status, status, "{answer:?}");
+        let allows = format!("{ALLOWS}{listed}\r\n");
+        assert!(answer.head.contains(&allows), "{path}: {answer:?}");
+    }
+    let preflight = [&[("origin", listed)][..], &asks].concat();
+    let answer = server
+        .http_with("OPTIONS", &receipts, &preflight, b"")
+        .await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    for line in [
+        "access-control-allow-origin: https://app.example.org\r\n",
+        "access-control-allow-methods: get,put\r\n",
+        "access-control-allow-headers: authorization,content-type\r\n",
+    ] {
+        assert!(answer.head.contains(line), "{line}: {answer:?}");
+    }
+
+    let preflight = [&[("origin", "https://evil.example.org")][..], &asks].concat();
+    for method in ["GET", "OPTIONS"] {
+        let answer = server.http_with(method, &receipts, &preflight, b"").await;
+        assert_eq!(answer.error(), (403, "forbidden".to_owned()));
+        assert!(!answer.head.contains(ALLOWS), "{method}: {answer:?}");
+    }
+    let document = server
+        .http_with("GET", "/openapi.json", &[("origin", listed)], b"")
+        .await;
+    assert!(!document.head.contains(ALLOWS), "{document:?}");
+}
+
+#[tokio::test]
 async fn too_many_requests_are_told_when_to_come_back() {
     let server = Server::start().await;
     for _ in 0..500 {
