@@ -43,6 +43,7 @@ pub struct Error {
     kind: ErrorKind,
     message: Arc<str>,
     retry_after: Option<Duration>,
+    asked: bool,
     source: Option<Arc<dyn std::error::Error + Send + Sync>>,
 }
 
@@ -57,6 +58,7 @@ impl Error {
             kind,
             message: message.into(),
             retry_after: None,
+            asked: true,
             source: None,
         }
     }
@@ -75,6 +77,14 @@ impl Error {
     #[must_use]
     pub fn with_retry_after(mut self, after: Duration) -> Self {
         self.retry_after = Some(after);
+        self
+    }
+
+    /// Says that an adapter refused the call by itself: whether its part would have answered, nobody
+    /// knows by this.
+    #[must_use]
+    pub fn without_asking(mut self) -> Self {
+        self.asked = false;
         self
     }
 
@@ -101,6 +111,12 @@ impl Error {
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         self.retry_after
+    }
+
+    /// Whether the part that the error speaks of was asked.
+    #[must_use]
+    pub fn was_asked(&self) -> bool {
+        self.asked
     }
 
     pub(crate) fn not_found() -> Self {

@@ -34,15 +34,14 @@ pub(crate) enum Readiness {
 
 impl Readiness {
     pub(crate) fn check(&self) -> Result<()> {
-        match self {
-            Self::Ready => Ok(()),
-            Self::Pending => Err(unavailable(
-                "mongodb's indexes are not known to be there yet",
-            )),
+        let refusal = match self {
+            Self::Ready => return Ok(()),
+            Self::Pending => unavailable("mongodb's indexes are not known to be there yet"),
             Self::Refused(why) => {
-                Err(Error::new(ErrorKind::Unavailable, why.clone()).with_retry_after(LONGEST_WAIT))
+                Error::new(ErrorKind::Unavailable, why.clone()).with_retry_after(LONGEST_WAIT)
             }
-        }
+        };
+        Err(refusal.without_asking())
     }
 }
 

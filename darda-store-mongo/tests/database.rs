@@ -131,6 +131,7 @@ async fn a_wrong_index_is_named_and_keeps_entries_out_until_it_is_put_right() {
         store.relocate(entry(1, "1", "text")).await.unwrap_err(),
     ] {
         assert_eq!(refused.to_string(), error.to_string());
+        assert!(!refused.was_asked());
     }
     assert_eq!(entries.count_documents(doc! {}).await.unwrap(), 0);
     // Without what it indexes: the driver takes FerretDB's answer to `dropIndexes` for none.
@@ -166,6 +167,19 @@ async fn a_client_that_is_handed_in_is_used_and_left_open() {
     store.insert(vec![entry(1, "1", "text")]).await.unwrap();
     store.close().await;
     client.list_database_names().await.unwrap();
+}
+
+#[tokio::test]
+async fn nobody_is_asked_to_store_before_the_indexes_are_known() {
+    let config = darda_store_mongo::MongoConfig::new("mongodb://127.0.0.1:1", "chat");
+    let store = MongoStore::connect(config).await.unwrap();
+    for refused in [
+        store.insert(vec![entry(1, "1", "text")]).await.unwrap_err(),
+        store.relocate(entry(1, "1", "text")).await.unwrap_err(),
+    ] {
+        assert_eq!(refused.kind(), ErrorKind::Unavailable);
+        assert!(!refused.was_asked() && refused.retry_after().is_some());
+    }
 }
 
 #[tokio::test]

@@ -111,7 +111,8 @@ enum Now {
     },
 }
 
-/// A call that was let through. Dropped without a verdict it counts for nothing: its caller went.
+/// A call that was let through. Dropped without a verdict it counts for nothing: its caller went, or the
+/// part was not asked.
 #[derive(Debug)]
 pub(super) struct Permit<'a> {
     breaker: &'a Breaker,

@@ -21,7 +21,9 @@
 //!    failed.
 //! 3. If it failed as `Unavailable` it is made **again** after a jittered wait, as long as there are
 //!    attempts, time and budget left. Any other error is an answer, `Busy` and `Conflict` too:
-//!    it goes to the caller, who knows better, and shows that the part is there.
+//!    it goes to the caller, who knows better, and shows that the part is there. An `Unavailable`
+//!    of an adapter that [did not ask](crate::Error::was_asked) its part goes to the caller as well, and
+//!    shows nothing.
 //!
 //! Every call that changes something can be repeated: the ports' contracts say so. Three kinds of
 //! calls are nevertheless made once, since an answer that is lost is worth more than the next one:

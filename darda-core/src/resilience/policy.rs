@@ -43,7 +43,7 @@ struct Counted {
 
 /// Why an attempt brought nothing that the caller can use.
 enum Failure {
-    /// The breaker refused it.
+    /// The breaker refused it, or the adapter by itself.
     Refused(Error),
     /// The part did not answer.
     Silent(Error),
@@ -158,6 +158,10 @@ impl Policy {
             }
         };
         self.counted.failures.increment(1);
+        if !error.was_asked() {
+            // No verdict: it would keep the calls that are answered from their part.
+            return Err(Failure::Refused(error));
+        }
         permit.failed(&error);
         Err(Failure::Silent(error))
     }

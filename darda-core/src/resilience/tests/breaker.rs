@@ -33,6 +33,13 @@ impl Policy {
         self.once(ready(away())).await.unwrap_err();
     }
 
+    /// A call that the adapter refuses by itself.
+    async fn refuse(&self) {
+        let refusal = Error::new(ErrorKind::Unavailable, "not ready").without_asking();
+        let error = self.once(ready(Err::<(), _>(refusal))).await.unwrap_err();
+        assert_eq!(error.to_string(), "not ready");
+    }
+
     async fn succeed(&self) {
         self.once(ready(Ok(()))).await.unwrap();
     }
@@ -316,4 +323,37 @@ impl tracing::Subscriber for Lines {
     }
     fn enter(&self, _: &tracing::span::Id) {}
     fn exit(&self, _: &tracing::span::Id) {}
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_that_an_adapter_refuses_by_itself_keep_no_others_from_their_part() {
+    let policy = policy();
+    for _ in 0..10 {
+        for _ in 0..10 {
+            policy.refuse().await;
+            advance(100 * MS).await;
+        }
+        policy.succeed().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_that_an_adapter_refuses_by_itself_hide_no_silence() {
+    let policy = policy();
+    policy.fail().await;
+    advance(500 * MS).await;
+    policy.refuse().await;
+    policy.fail().await;
+    policy.refuse().await;
+    policy.fail().await;
+    assert_eq!(policy.state(), BreakerState::Open);
+    advance(1000 * MS).await;
+    for _ in 0..10 {
+        policy.refuse().await;
+        assert_eq!(policy.state(), BreakerState::HalfOpen);
+    }
+    for _ in 0..3 {
+        policy.succeed().await;
+    }
+    assert_eq!(policy.state(), BreakerState::Closed);
 }

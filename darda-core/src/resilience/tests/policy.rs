@@ -98,6 +98,15 @@ async fn what_is_made_once_is_not_repeated() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_an_adapter_refuses_by_itself_is_not_repeated() {
+    let policy = policy(Resilience::default());
+    let refuse = async |_| Err(Error::new(ErrorKind::Unavailable, "not ready").without_asking());
+    let (answer, attempts) = made::<()>(&policy, refuse).await;
+    assert_eq!(answer.unwrap_err().to_string(), "not ready");
+    assert_eq!(attempts.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_answer_that_refuses_is_not_repeated() {
     let policy = policy(Resilience::default());
     for kind in [
