@@ -11,16 +11,17 @@ use darda_core::faults::{
     Faults, FaultyBroker, FaultyCache, FaultyRegistry, FaultyStore, Port, Trouble,
 };
 use darda_core::memory::{MemoryBroker, MemoryCache, MemoryRegistry, MemoryStore};
-use darda_core::model::{ClientId, ConversationId, NodeId, UserId};
+use darda_core::model::{ClientId, ConversationId, Entry, NodeId, UserId};
 use darda_core::ports::{
-    Audience, Broker, Cache, EventBody, LiveEvent, Publication, Range, Route, SessionRegistry,
-    Store,
+    Audience, Broker, Cache, Delivery, DeliveryTag, EventBody, LiveEvent, Publication, Range,
+    Route, SessionRegistry, Store, Verdict,
 };
 use darda_core::resilience::{
     BreakerState, Resilience, ResilientBroker, ResilientCache, ResilientRegistry, ResilientStore,
 };
-use darda_core::{Chat, ErrorKind, Options, Ports, SendRequest};
+use darda_core::{Chat, Error, ErrorKind, Options, Ports, Result, SendRequest};
 use futures::StreamExt;
+use futures::stream::BoxStream;
 use metrics_util::debugging::{DebugValue, DebuggingRecorder};
 use tokio::time::{Instant, sleep};
 
@@ -297,6 +298,62 @@ async fn what_comes_through_a_stream_is_neither_bounded_nor_counted() {
         events = ports.broker.subscribe(node.clone()).await.unwrap();
     }
     assert_eq!(breaker.state(), BreakerState::Closed);
+}
+
+/// A broker that has no way for live events.
+#[derive(Debug)]
+struct Deaf(MemoryBroker);
+
+#[async_trait::async_trait]
+impl Broker for Deaf {
+    async fn enqueue(&self, entries: Vec<Arc<Entry>>) -> Result<()> {
+        self.0.enqueue(entries).await
+    }
+
+    async fn consume(&self, max_batch: usize) -> Result<BoxStream<'static, Result<Vec<Delivery>>>> {
+        self.0.consume(max_batch).await
+    }
+
+    async fn settle(&self, verdicts: Vec<(DeliveryTag, Verdict)>) -> Result<()> {
+        self.0.settle(verdicts).await
+    }
+
+    async fn backlog(&self) -> Result<u64> {
+        self.0.backlog().await
+    }
+
+    async fn publish(&self, _: Vec<Publication>) -> Result<()> {
+        Err(Error::new(ErrorKind::Unavailable, "no way for live events"))
+    }
+
+    async fn subscribe(&self, node: NodeId) -> Result<BoxStream<'static, Result<Vec<LiveEvent>>>> {
+        self.0.subscribe(node).await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn sends_go_on_while_live_events_alone_do_not_get_through() {
+    let mut ports = Ports::in_memory();
+    ports.broker = Arc::new(Deaf(MemoryBroker::new()));
+    let nodes = [(), ()].map(|()| {
+        let ports = ports.clone().resilient(&Resilience::default());
+        Chat::start(ports, Options::default())
+    });
+    let alice = nodes[0].connect(user("alice")).await.unwrap();
+    let _bob = nodes[1].connect(user("bob")).await.unwrap();
+    let conversation = alice.open_direct(user("bob")).await.unwrap();
+    for number in 0..40 {
+        let name = ClientId::new(number.to_string()).unwrap();
+        let request = SendRequest::new(conversation, name, "hello");
+        alice.send(request).await.unwrap();
+        sleep(Duration::from_millis(700)).await;
+    }
+    let health = nodes[0].health().await;
+    let degraded = health.iter().filter(|port| port.is_degraded());
+    assert_eq!(
+        degraded.map(|port| port.port).collect::<Vec<_>>(),
+        ["broker"]
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -260,7 +260,9 @@ impl Chat {
         let breakers = &ports.breakers;
         let (broker, store, cache, registry) = tokio::join!(
             probe("broker", &breakers.broker, async {
-                ports.broker.backlog().await.map(drop)
+                // The second is the way of live events, and nothing to tell.
+                let broker = &ports.broker;
+                tokio::try_join!(broker.backlog(), broker.publish(Vec::new())).map(drop)
             }),
             probe("store", &breakers.store, async {
                 ports.store.members(nobody).await.map(drop)
