@@ -62,7 +62,8 @@ impl Node {
             if self::visible_from(&members, user)? != visible_from {
                 continue;
             }
-            let Some(mut reading) = self.join(conversation, range, limit, recent).await? else {
+            let joined = self.join(conversation, range, limit, visible_from, recent);
+            let Some(reading) = joined.await? else {
                 continue;
             };
             let newest = reading.entries.iter().map(|entry| entry.epoch).max();
@@ -73,13 +74,6 @@ impl Node {
                 self.members_for(conversation, user).await?;
                 continue;
             }
-            reading
-                .entries
-                .retain(|entry| entry.position >= visible_from);
-            let first = reading.entries.first();
-            if let (Range::Before(_), Some(first)) = (asked, first) {
-                reading.more &= first.position > visible_from;
-            }
             return Ok(reading);
         }
         Err(Error::new(
@@ -88,20 +82,21 @@ impl Node {
         ))
     }
 
-    /// `None` if the log was begun anew meanwhile: read again.
+    /// What stands from `from` on: neither the entries nor `more` show what is before it. `None` if
+    /// the log was begun anew meanwhile: read again.
     async fn join(
         self: &Arc<Self>,
         conversation: ConversationId,
         range: Range,
         limit: usize,
+        from: Position,
         mut recent: Option<Recent>,
     ) -> Result<Option<Reading>> {
         if let Some(recent) = &recent
             && proven(range, limit, recent)
         {
             let mut entries = recent.entries.clone();
-            let more = entries.len() > limit;
-            range.cut(&mut entries, limit);
+            let more = cut(range, limit, from, &mut entries);
             return Ok(Some(Reading {
                 entries,
                 more,
@@ -127,11 +122,10 @@ impl Node {
                 for (entry, stands) in outdated(&recent, &page) {
                     self.take_back(&entry, Some(stands)).await?;
                 }
-                Ok(merge(range, limit, recent, page))
+                Ok(merge(range, limit, from, recent, page))
             }
             (None, Ok(mut page)) => {
-                let more = page.len() > limit;
-                range.cut(&mut page, limit);
+                let more = cut(range, limit, from, &mut page);
                 let last = page.last().map(|entry| entry.position);
                 let missing = match range {
                     Range::After(cursor) => Some((last.unwrap_or(cursor), None)),
@@ -146,7 +140,7 @@ impl Node {
                 })
             }
             (Some(recent), Err(error)) if error.is_transient() => {
-                recent_only(range, limit, recent).ok_or(error)
+                recent_only(range, limit, from, recent).ok_or(error)
             }
             (_, Err(error)) => Err(error),
         };
@@ -168,6 +162,15 @@ fn clamp(range: Range, visible_from: Position) -> Range {
         }
         Range::Before(_) => range,
     }
+}
+
+/// Cuts ascending entries to those of a page that stand from `from` on. Returns whether there were more of
+/// them.
+fn cut(range: Range, limit: usize, from: Position, entries: &mut Vec<Arc<Entry>>) -> bool {
+    entries.retain(|entry| entry.position >= from);
+    let more = entries.len() > limit;
+    range.cut(entries, limit);
+    more
 }
 
 /// Whether each entry names the one before it as its `prev`.
@@ -211,7 +214,13 @@ fn outdated(recent: &Recent, page: &[Arc<Entry>]) -> Vec<(Arc<Entry>, Position)>
     recent.entries.iter().filter_map(moved).collect()
 }
 
-fn merge(range: Range, limit: usize, recent: Recent, page: Vec<Arc<Entry>>) -> Reading {
+fn merge(
+    range: Range,
+    limit: usize,
+    from: Position,
+    recent: Recent,
+    page: Vec<Arc<Entry>>,
+) -> Reading {
     // Beyond the far end of a source that is full there may be more of it: what the other one holds
     // there has holes.
     let far_end = |entries: &[Arc<Entry>]| {
@@ -250,8 +259,8 @@ fn merge(range: Range, limit: usize, recent: Recent, page: Vec<Arc<Entry>>) -> R
         .into_values()
         .filter(|entry| whole(entry.position) && entry.position <= end)
         .collect();
-    let mut more = ends.iter().any(Option::is_some) || entries.len() > limit;
-    range.cut(&mut entries, limit);
+    let goes_on = ends.iter().flatten().any(|end| *end >= from);
+    let mut more = cut(range, limit, from, &mut entries) || goes_on;
     let missing = undecided.map(|position| {
         more = true;
         if let Range::After(cursor) = range {
@@ -271,8 +280,9 @@ fn merge(range: Range, limit: usize, recent: Recent, page: Vec<Arc<Entry>>) -> R
 }
 
 /// What can be said while the store is away; `None` if nothing.
-fn recent_only(range: Range, limit: usize, recent: Recent) -> Option<Reading> {
+fn recent_only(range: Range, limit: usize, from: Position, recent: Recent) -> Option<Reading> {
     let mut entries = recent.entries;
+    entries.retain(|entry| entry.position >= from);
     if let Range::After(_) = range
         && entries.len() > limit
     {
@@ -290,9 +300,10 @@ fn recent_only(range: Range, limit: usize, recent: Recent) -> Option<Reading> {
         Range::Before(_) if range != Range::NEWEST || entries.is_empty() => return None,
         Range::Before(_) => None,
     };
+    let more = entries.first().is_none_or(|first| first.position > from);
     Some(Reading {
         entries,
-        more: true,
+        more,
         missing,
         head: recent.head,
         stale: false,
