@@ -151,7 +151,7 @@ impl Node {
         let reading = self.read(conversation, &session.user, range, limit).await?;
         match reading.missing {
             // A page with a hole is none.
-            Some(_) if !reading.stale => {
+            Some(_) if !reading.stale || (reading.entries.is_empty() && reading.more) => {
                 Err(Error::unavailable("a part of the page cannot be read now"))
             }
             _ => Ok(Page {

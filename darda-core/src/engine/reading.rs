@@ -124,21 +124,7 @@ impl Node {
                 }
                 Ok(merge(range, limit, from, recent, page))
             }
-            (None, Ok(mut page)) => {
-                let more = cut(range, limit, from, &mut page);
-                let last = page.last().map(|entry| entry.position);
-                let missing = match range {
-                    Range::After(cursor) => Some((last.unwrap_or(cursor), None)),
-                    Range::Before(_) => None,
-                };
-                Ok(Reading {
-                    entries: page,
-                    more,
-                    missing,
-                    head: None,
-                    stale: true,
-                })
-            }
+            (None, Ok(page)) => Ok(stored_only(range, limit, from, page)),
             (Some(recent), Err(error)) if error.is_transient() => {
                 recent_only(range, limit, from, recent).ok_or(error)
             }
@@ -173,11 +159,14 @@ fn cut(range: Range, limit: usize, from: Position, entries: &mut Vec<Arc<Entry>>
     more
 }
 
+/// Whether the second of two entries names the first as its `prev`.
+fn follows(pair: &[Arc<Entry>]) -> bool {
+    pair[1].prev == Some(pair[0].position)
+}
+
 /// Whether each entry names the one before it as its `prev`.
 fn chained(entries: &[Arc<Entry>]) -> bool {
-    entries
-        .windows(2)
-        .all(|pair| pair[1].prev == Some(pair[0].position))
+    entries.windows(2).all(follows)
 }
 
 /// Whether the cache's part is the whole.
@@ -279,6 +268,49 @@ fn merge(
     }
 }
 
+/// What can be said while the cache is away. The store may have an entry before it has what was appended
+/// before it: whoever moves a cursor along ends before the first such place.
+fn stored_only(range: Range, limit: usize, from: Position, mut page: Vec<Arc<Entry>>) -> Reading {
+    let mut more = cut(range, limit, from, &mut page);
+    let forward = matches!(range, Range::After(_));
+    let start = match range {
+        Range::After(cursor) => Some(cursor),
+        // From the log's beginning on, as the user sees it.
+        Range::Before(_) => (!more).then(|| Position(from.0.saturating_sub(1))),
+    };
+    let newest = page.last().filter(|_| !(forward && more));
+    let head = newest.map(|entry| entry.position);
+    let whole = whole(start, &page);
+    let hole = whole < page.len() && (forward || range == Range::NEWEST);
+    if hole {
+        page.truncate(whole);
+        more |= forward || page.is_empty();
+    }
+    let last = page.last().map(|entry| entry.position);
+    let missing = (forward || hole).then(|| (last.or(start).unwrap_or_default(), None));
+    Reading {
+        entries: page,
+        more,
+        missing,
+        head,
+        stale: true,
+    }
+}
+
+/// How many entries follow each other, the first one whatever is at the start, without a hole.
+fn whole(start: Option<Position>, entries: &[Arc<Entry>]) -> usize {
+    let begins = |first: &Arc<Entry>| match (first.prev, start) {
+        (_, None) => true,
+        (Some(prev), Some(start)) => prev <= start,
+        (None, Some(start)) => start == Position(0),
+    };
+    if entries.first().is_some_and(begins) {
+        1 + entries.windows(2).take_while(|pair| follows(pair)).count()
+    } else {
+        0
+    }
+}
+
 /// What can be said while the store is away; `None` if nothing.
 fn recent_only(range: Range, limit: usize, from: Position, recent: Recent) -> Option<Reading> {
     let mut entries = recent.entries;
@@ -291,7 +323,7 @@ fn recent_only(range: Range, limit: usize, from: Position, recent: Recent) -> Op
     }
     let start = (1..entries.len())
         .rev()
-        .find(|at| entries[*at].prev != Some(entries[at - 1].position))
+        .find(|at| !follows(&entries[at - 1..=*at]))
         .unwrap_or(0);
     entries.drain(..start);
     Range::NEWEST.cut(&mut entries, limit);

@@ -159,7 +159,8 @@ pub struct Page {
     pub entries: Vec<Arc<Entry>>,
     /// Whether there is more in the direction asked.
     pub more: bool,
-    /// Whether it was read without the cache, so that the newest entries may be missing.
+    /// Whether it was read without the cache, so that the newest entries may be missing; before a position,
+    /// also others.
     pub stale: bool,
 }
 
