@@ -1,5 +1,6 @@
 //! Attach, history, resume.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures::StreamExt;
@@ -11,11 +12,13 @@ use super::reading::{Reading, visible_from};
 use super::registered::SessionCore;
 use super::surface::{Attached, CatchUp, Page};
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::limits::{DEFAULT_PAGE, MAX_PAGE, MAX_RESUME, MAX_RESUME_ENTRIES};
+use crate::model::limits::{
+    DEFAULT_PAGE, MAX_PAGE, MAX_RESUME, MAX_RESUME_BYTES, MAX_RESUME_ENTRIES,
+};
 use crate::model::{ConversationId, Position};
 use crate::ports::Range;
 
-/// Conversations of a resume that are read at once.
+/// Conversations of a resume that are read at once; fewer once their pages turn out to be large.
 const READ_AT_ONCE: usize = 16;
 
 impl Node {
@@ -72,6 +75,7 @@ impl Node {
         cursors: Vec<(ConversationId, Position)>,
     ) -> Result<Vec<(ConversationId, Result<Attached>)>> {
         crate::model::within("cursors", cursors.len(), MAX_RESUME)?;
+        let cursors = lowest(cursors);
         let ids = cursors
             .iter()
             .map(|(conversation, _)| *conversation)
@@ -91,46 +95,42 @@ impl Node {
             })
             .map(|(cursor, _)| cursor);
         let mut answers = Vec::new();
-        let mut entries = 0;
+        let (mut entries, mut bytes, mut largest) = (0, 0, 0);
         let mut reads = FuturesOrdered::new();
         loop {
             while reads.len() < READ_AT_ONCE
                 && entries + reads.len() * MAX_PAGE < MAX_RESUME_ENTRIES
+                && bytes + reads.len() * largest < MAX_RESUME_BYTES
                 && let Some((conversation, cursor)) = changed.next()
             {
                 reads.push_back(async move {
-                    (
-                        conversation,
-                        self.attach(session, conversation, Some(cursor)).await,
-                    )
+                    let attached = self.attach(session, conversation, Some(cursor)).await;
+                    (conversation, cursor, attached)
                 });
             }
-            let Some((conversation, outcome)) = reads.next().await else {
+            let Some((conversation, cursor, mut outcome)) = reads.next().await else {
                 break;
             };
-            entries += outcome
-                .as_ref()
-                .map_or(0, |attached| attached.entries.len());
+            if let Ok(attached) = &mut outcome {
+                let weight = attached.entries.iter().map(|entry| entry.body.weight());
+                let weight = weight.sum();
+                bytes += weight;
+                largest = largest.max(weight);
+                if bytes > MAX_RESUME_BYTES && !attached.entries.is_empty() {
+                    *attached = to_be_attached(cursor);
+                }
+                entries += attached.entries.len();
+            }
             if !matches!(&outcome, Ok(attached) if attached.entries.is_empty()
                 && attached.catch_up == CatchUp::Complete)
             {
                 answers.push((conversation, outcome));
             }
         }
-        // The rest would make the answer too large: each says that it is to be attached by itself.
-        answers.extend(changed.map(|(conversation, cursor)| {
-            let catch_up = CatchUp::Gap {
-                after: cursor,
-                before: None,
-            };
-            let rest = Attached {
-                entries: Vec::new(),
-                catch_up,
-                head: None,
-                stale: false,
-            };
-            (conversation, Ok(rest))
-        }));
+        // The rest would make the answer too large.
+        answers.extend(
+            changed.map(|(conversation, cursor)| (conversation, Ok(to_be_attached(cursor)))),
+        );
         Ok(answers)
     }
 
@@ -160,6 +160,32 @@ impl Node {
                 stale: reading.stale,
             }),
         }
+    }
+}
+
+/// Each conversation once, where it is named first, with the lowest of its cursors.
+fn lowest(cursors: Vec<(ConversationId, Position)>) -> Vec<(ConversationId, Position)> {
+    let mut lowest = BTreeMap::new();
+    for (conversation, cursor) in &cursors {
+        let known = lowest.entry(*conversation).or_insert(*cursor);
+        *known = (*known).min(*cursor);
+    }
+    let named = cursors.into_iter();
+    named
+        .filter_map(|(conversation, _)| lowest.remove_entry(&conversation))
+        .collect()
+}
+
+/// Says of a conversation that it is to be attached by itself.
+fn to_be_attached(cursor: Position) -> Attached {
+    Attached {
+        entries: Vec::new(),
+        catch_up: CatchUp::Gap {
+            after: cursor,
+            before: None,
+        },
+        head: None,
+        stale: false,
     }
 }
 

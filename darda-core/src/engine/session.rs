@@ -211,8 +211,10 @@ impl Session {
             .await
     }
 
-    /// Attaches many conversations with their cursors. Those of which nothing is missing are not in
-    /// the answer.
+    /// Attaches many conversations with their cursors; of one that is named again the lowest counts.
+    /// Those of which nothing is missing are not in the answer. Those that would make it larger than
+    /// [`MAX_RESUME_ENTRIES`](crate::model::limits::MAX_RESUME_ENTRIES) or
+    /// [`MAX_RESUME_BYTES`](crate::model::limits::MAX_RESUME_BYTES) are a gap from the cursor.
     ///
     /// # Errors
     /// `TooLarge` above [`MAX_RESUME`](crate::model::limits::MAX_RESUME) conversations; transient

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::model::{Body, Entry, EntryId, Epoch, MemberChange, Message, Position};
+use crate::model::{Body, Entry, EntryId, Epoch, Position};
 use crate::ports::{Admission, Head};
 
 /// Entries that a window keeps, however large they are.
@@ -241,32 +241,5 @@ impl Log {
 
 /// An entry's memory, roughly, in bytes.
 fn weight(entry: &Entry) -> usize {
-    fn message(message: &Message) -> usize {
-        let mentions: usize = message
-            .mentions
-            .iter()
-            .map(|user| user.as_str().len() + 32)
-            .sum();
-        message.text.len() + mentions + message.metadata.as_ref().map_or(0, String::len)
-    }
-    let body = match &entry.body {
-        Body::Message(content)
-        | Body::Edit {
-            message: content, ..
-        } => message(content),
-        Body::Delete { .. } => 0,
-        Body::React { reaction, .. } | Body::Unreact { reaction, .. } => reaction.len(),
-        Body::Members { change, .. } => match change {
-            MemberChange::Create {
-                title,
-                members: users,
-                ..
-            } => title.len() + users.len() * 96,
-            MemberChange::Rename { title } => title.len(),
-            MemberChange::Add { users } => users.len() * 96,
-            MemberChange::Remove { .. } | MemberChange::Leave | MemberChange::Role { .. } => 64,
-        },
-        Body::Opaque(payload) => payload.len(),
-    };
-    size_of::<Entry>() + 192 + body
+    size_of::<Entry>() + 192 + entry.body.weight()
 }

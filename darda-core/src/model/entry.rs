@@ -129,6 +129,12 @@ impl Message {
         }
         Ok(())
     }
+
+    fn weight(&self) -> usize {
+        let mentions = self.mentions.iter().map(|user| user.as_str().len() + 32);
+        let metadata = self.metadata.as_ref().map_or(0, String::len);
+        self.text.len() + mentions.sum::<usize>() + metadata
+    }
 }
 
 impl From<&str> for Message {
@@ -206,6 +212,26 @@ impl Body {
             | Self::React { target, .. }
             | Self::Unreact { target, .. } => Some(*target),
             Self::Message(_) | Self::Members { .. } | Self::Opaque(_) => None,
+        }
+    }
+
+    /// What it holds, roughly, in bytes.
+    pub(crate) fn weight(&self) -> usize {
+        match self {
+            Self::Message(message) | Self::Edit { message, .. } => message.weight(),
+            Self::Delete { .. } => 0,
+            Self::React { reaction, .. } | Self::Unreact { reaction, .. } => reaction.len(),
+            Self::Members { change, .. } => match change {
+                MemberChange::Create {
+                    title,
+                    members: users,
+                    ..
+                } => title.len() + users.len() * 96,
+                MemberChange::Rename { title } => title.len(),
+                MemberChange::Add { users } => users.len() * 96,
+                MemberChange::Remove { .. } | MemberChange::Leave | MemberChange::Role { .. } => 64,
+            },
+            Self::Opaque(payload) => payload.len(),
         }
     }
 

@@ -37,6 +37,9 @@ pub const DEFAULT_PAGE: usize = 50;
 pub const MAX_RESUME: usize = 1_000;
 /// Entries that one resume answers with, roughly; conversations beyond it are answered by a gap.
 pub const MAX_RESUME_ENTRIES: usize = 4_000;
+/// Bytes of the bodies that one resume answers with; conversations beyond it are answered by a gap. Far
+/// below what clients take as one frame, however JSON writes the bytes.
+pub const MAX_RESUME_BYTES: usize = 8 * 1024 * 1024;
 /// Conversations of one page of a user's list. A higher request is cut to this.
 pub const MAX_LIST_PAGE: usize = 100;
 /// Members that one presence request answers for. Of a larger conversation, the first ones.
