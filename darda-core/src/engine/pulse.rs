@@ -166,6 +166,7 @@ async fn tell_list(node: &Arc<Node>, session: &Arc<SessionCore>) -> Result<()> {
         .filter_map(|(membership, head)| Some((membership.conversation, head?.position)))
         .collect();
     tell(node, session, heads);
+    session.list_told();
     Ok(())
 }
 

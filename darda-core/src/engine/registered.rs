@@ -14,6 +14,9 @@ use crate::model::{ConversationId, Position, SessionId, UserId};
 use crate::observe::Instruments;
 use crate::ports::Event;
 
+/// After a list was due, heads are told without it.
+const LATE: Duration = Duration::from_secs(1);
+
 /// The node's half of a session; the other half is the [`Session`](super::Session) handle.
 #[derive(Debug)]
 pub(crate) struct SessionCore {
@@ -31,8 +34,8 @@ struct CoreState {
     unread: BTreeMap<ConversationId, (Position, Position, Unread)>,
     /// When it is due for its list of conversations, heads included.
     next_list: Instant,
-    /// When it is due for heads alone.
-    next_heads: Option<Instant>,
+    /// When it is due for heads alone, unless its list tells them before.
+    next_heads: Instant,
 }
 
 /// When a new session is due.
@@ -74,7 +77,7 @@ impl SessionCore {
             conversations: BTreeSet::new(),
             unread: BTreeMap::new(),
             next_list: now + apart(pulses.every, id.number),
-            next_heads: Some(now + pulses.first),
+            next_heads: now + pulses.first,
         };
         Self {
             id,
@@ -145,30 +148,35 @@ impl SessionCore {
         self.state.lock().conversations.clone()
     }
 
-    /// The pulse that is due, if one is. The next list is due after `every`, roughly.
+    /// The pulse that is due, if one is. The next one of its kind is due after `every`, roughly. Heads
+    /// come first: lists that fail are due again and again.
     pub(crate) fn take_pulse(&self, now: Instant, every: Duration) -> Option<Pulse> {
         let mut state = self.state.lock();
-        if state.next_list <= now {
-            state.next_list = now + apart(every, self.id.number);
-            state.next_heads = None;
-            return Some(Pulse::List);
+        let next = now + apart(every, self.id.number);
+        if state.next_heads <= now {
+            state.next_heads = next;
+            return Some(Pulse::Heads);
         }
-        let due = state.next_heads.is_some_and(|at| at <= now);
-        due.then(|| {
-            state.next_heads = None;
-            Pulse::Heads
+        (state.next_list <= now).then(|| {
+            state.next_list = next;
+            Pulse::List
         })
+    }
+
+    /// The list was told, heads included: they are due alone only if the next one is not.
+    pub(crate) fn list_told(&self) {
+        let mut state = self.state.lock();
+        state.next_heads = state.next_list + LATE;
     }
 
     /// Brings the next pulse of a kind forward.
     pub(crate) fn pulse_at(&self, pulse: Pulse, at: Instant) {
         let mut state = self.state.lock();
-        match pulse {
-            Pulse::List => state.next_list = state.next_list.min(at),
-            Pulse::Heads => {
-                state.next_heads = Some(state.next_heads.map_or(at, |next| next.min(at)))
-            }
-        }
+        let next = match pulse {
+            Pulse::List => &mut state.next_list,
+            Pulse::Heads => &mut state.next_heads,
+        };
+        *next = (*next).min(at);
     }
 }
 
