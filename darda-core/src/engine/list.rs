@@ -1,6 +1,7 @@
 //! The list of a user's conversations.
 
 use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures::StreamExt;
@@ -29,8 +30,7 @@ impl Node {
                 "a page holds at least one conversation",
             ));
         }
-        let memberships = self.ports.store.memberships(session.user.clone()).await?;
-        let mut known = self.with_heads(memberships).await;
+        let mut known = self.list(session).await?;
         known.retain(|(membership, head)| {
             before.is_none_or(|before| sort_key(membership, head.as_ref()) < before)
         });
@@ -52,25 +52,37 @@ impl Node {
         Ok(list)
     }
 
-    /// Memberships with the newest of both heads: the writer's and the cache's.
-    pub(crate) async fn with_heads(
+    /// A user's conversations with the newest of both heads: the writer's and the cache's. The cache's
+    /// are read first: who is a member by the list was one when they were read.
+    pub(crate) async fn list(
         &self,
-        memberships: Vec<Membership>,
-    ) -> Vec<(Membership, Option<Head>)> {
-        let ids = memberships
-            .iter()
-            .map(|membership| membership.conversation)
-            .collect();
-        let cached = self.ports.cache.heads(ids).await;
-        let cached = cached.unwrap_or_else(|_| vec![None; memberships.len()]);
-        let newest = |(membership, cached): (Membership, Option<Head>)| {
-            let head = match (membership.head.clone(), cached) {
-                (Some(stored), Some(cached)) => Some(stored.max(cached)),
-                (stored, cached) => stored.or(cached),
+        session: &SessionCore,
+    ) -> Result<Vec<(Membership, Option<Head>)>> {
+        let mut asked = session.conversations();
+        loop {
+            let heads = self
+                .ports
+                .cache
+                .heads(asked.iter().copied().collect())
+                .await;
+            let memberships = self.ports.store.memberships(session.user.clone()).await?;
+            let known = asked.len();
+            asked.extend(memberships.iter().map(|membership| membership.conversation));
+            if heads.is_ok() && asked.len() > known {
+                continue;
+            }
+            let heads = heads.unwrap_or_default();
+            let mut cached: BTreeMap<_, _> = asked.into_iter().zip(heads).collect();
+            let newest = |membership: Membership| {
+                let cached = cached.remove(&membership.conversation).flatten();
+                let head = match (membership.head.clone(), cached) {
+                    (Some(stored), Some(cached)) => Some(stored.max(cached)),
+                    (stored, cached) => stored.or(cached),
+                };
+                (membership, head)
             };
-            (membership, head)
-        };
-        memberships.into_iter().zip(cached).map(newest).collect()
+            return Ok(memberships.into_iter().map(newest).collect());
+        }
     }
 
     async fn summary(

@@ -76,8 +76,12 @@ impl Node {
     }
 
     /// Remembers what a user's list says of direct conversations, whose members never change.
-    pub(crate) fn remember_direct(&self, user: &UserId, memberships: &[Membership]) {
-        let direct = memberships.iter().filter_map(|membership| {
+    pub(crate) fn remember_direct<'a>(
+        &self,
+        user: &UserId,
+        memberships: impl IntoIterator<Item = &'a Membership>,
+    ) {
+        let direct = memberships.into_iter().filter_map(|membership| {
             let members = Members::direct(user, membership.peer.as_ref()?);
             (members.conversation == membership.conversation).then_some(members)
         });

@@ -137,16 +137,16 @@ async fn tell_heads(node: &Arc<Node>, session: &Arc<SessionCore>) -> Result<()> 
 
 async fn tell_list(node: &Arc<Node>, session: &Arc<SessionCore>) -> Result<()> {
     let before = session.conversations();
-    let memberships = node.ports.store.memberships(session.user.clone()).await?;
-    node.remember_direct(&session.user, &memberships);
-    let current: BTreeSet<_> = memberships
-        .iter()
+    let list = node.list(session).await?;
+    let memberships = || list.iter().map(|(membership, _)| membership);
+    node.remember_direct(&session.user, memberships());
+    let current: BTreeSet<_> = memberships()
         .map(|membership| membership.conversation)
         .collect();
     for gone in before.difference(&current) {
         node.reload(*gone);
     }
-    for membership in &memberships {
+    for membership in memberships() {
         let conversation = membership.conversation;
         if !before.contains(&conversation)
             && node.subscribe(
@@ -159,13 +159,10 @@ async fn tell_list(node: &Arc<Node>, session: &Arc<SessionCore>) -> Result<()> {
             session.tell(EventBody::Joined { conversation }.into(), &node.instruments);
         }
     }
-    let heads: Vec<_> = node
-        .with_heads(memberships)
-        .await
+    let heads = list
         .into_iter()
-        .filter_map(|(membership, head)| Some((membership.conversation, head?.position)))
-        .collect();
-    tell(node, session, heads);
+        .filter_map(|(membership, head)| Some((membership.conversation, head?.position)));
+    tell(node, session, heads.collect());
     session.list_told();
     Ok(())
 }

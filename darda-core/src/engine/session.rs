@@ -272,8 +272,9 @@ impl Session {
     /// `NotFound`; transient ones.
     pub async fn receipts(&self, conversation: ConversationId) -> Result<Vec<(UserId, Marks)>> {
         self.request(async {
-            let members = self.node.members_for(conversation, self.user()).await?;
+            // The members last: who was taken out meanwhile is told nothing.
             let mut marks = self.node.ports.store.marks(conversation).await?;
+            let members = self.node.members_for(conversation, self.user()).await?;
             marks.retain(|(user, _)| members.get(user).is_some());
             Ok(marks)
         })
@@ -323,11 +324,15 @@ impl Session {
     pub async fn presence(&self, conversation: ConversationId) -> Result<Vec<(UserId, Presence)>> {
         self.request(async {
             let members = self.node.members_for(conversation, self.user()).await?;
-            self.node.check_blocks(&members, self.user()).await?;
             let others = members.list.keys().filter(|user| *user != self.user());
             let users: Vec<_> = others.take(MAX_PRESENCE).cloned().collect();
             let presence = self.node.ports.registry.presence(users.clone()).await?;
-            Ok(users.into_iter().zip(presence).collect())
+            // Who was taken out or blocked meanwhile is told nothing, and of nobody.
+            let members = self.node.members_for(conversation, self.user()).await?;
+            self.node.check_blocks(&members, self.user()).await?;
+            let mut others: Vec<_> = users.into_iter().zip(presence).collect();
+            others.retain(|(user, _)| members.get(user).is_some());
+            Ok(others)
         })
         .await
     }
