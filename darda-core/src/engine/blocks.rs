@@ -4,6 +4,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::{StreamExt, TryStreamExt, stream};
 use lru::LruCache;
 use parking_lot::Mutex;
 use tokio::time::{Instant, timeout};
@@ -22,6 +23,8 @@ const GOOD_FOR: Duration = Duration::from_secs(60);
 const ASKED_EVERY: Duration = Duration::from_secs(5);
 /// For the store's answer, where there is an older one to go on by.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// Pairs of one change of members that the store is asked about at a time.
+const AT_ONCE: usize = 16;
 
 /// The smaller one first.
 type Pair = (UserId, UserId);
@@ -151,6 +154,20 @@ impl Node {
             return Err(Error::new(ErrorKind::Blocked, message));
         }
         Ok(())
+    }
+
+    /// Refuses what a user does to several others together, if it is blocked with one of them.
+    pub(crate) async fn check_block_of_any(
+        self: &Arc<Self>,
+        user: &UserId,
+        others: Vec<UserId>,
+    ) -> Result<()> {
+        stream::iter(others)
+            .map(Ok)
+            .try_for_each_concurrent(AT_ONCE, |other| async move {
+                self.check_block(user, &other).await
+            })
+            .await
     }
 
     async fn is_blocked(self: &Arc<Self>, pair: Pair) -> Result<bool> {

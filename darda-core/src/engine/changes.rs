@@ -124,7 +124,14 @@ impl Node {
                 _ => return Err(Error::not_found()),
             };
             members.check(user, &change)?;
-            self.check_rooms(&members, user, &change).await?;
+            let newcomers = newcomers(&members, user, &change);
+            self.check_block_of_any(user, newcomers.clone()).await?;
+            if creates {
+                self.check_room(user).await?;
+            }
+            for newcomer in &newcomers {
+                self.check_room(newcomer).await?;
+            }
             let append = Append {
                 conversation,
                 id,
@@ -152,27 +159,6 @@ impl Node {
             ErrorKind::Conflict,
             "other changes of the members came between",
         ))
-    }
-
-    /// Room for the conversation with everybody whom the change brings in.
-    async fn check_rooms(
-        &self,
-        members: &Members,
-        actor: &UserId,
-        change: &MemberChange,
-    ) -> Result<()> {
-        let mut users: BTreeSet<&UserId> = match change {
-            MemberChange::Create { members, .. } => members.iter().collect(),
-            MemberChange::Add { users } => users.iter().collect(),
-            _ => return Ok(()),
-        };
-        users.insert(actor);
-        for user in users {
-            if members.get(user).is_none() {
-                self.check_room(user).await?;
-            }
-        }
-        Ok(())
     }
 
     /// Puts an appended change into force, hands it over, and tells of it. Returns `false` if it
@@ -291,4 +277,16 @@ impl Node {
             "too many changes of the members are on their way",
         ))
     }
+}
+
+/// Whom a change brings in, beside the one who makes it.
+fn newcomers(members: &Members, actor: &UserId, change: &MemberChange) -> Vec<UserId> {
+    let users = match change {
+        MemberChange::Create { members, .. } => members,
+        MemberChange::Add { users } => users,
+        _ => return Vec::new(),
+    };
+    let new = |user: &&UserId| *user != actor && members.get(user).is_none();
+    let users: BTreeSet<_> = users.iter().filter(new).cloned().collect();
+    users.into_iter().collect()
 }

@@ -156,8 +156,8 @@ impl Session {
     /// Makes a group, whose owner is this user.
     ///
     /// # Errors
-    /// `Invalid`, `TooLarge`, `LimitReached` when a member is in too many conversations; transient
-    /// ones: repeat with the same client id.
+    /// `Invalid`, `TooLarge`, `Blocked`, `LimitReached` when a member is in too many conversations;
+    /// transient ones: repeat with the same client id.
     pub async fn create_group(
         &self,
         client_id: ClientId,
@@ -176,7 +176,7 @@ impl Session {
     ///
     /// # Errors
     /// `Invalid`, `TooLarge`, `NotFound` (no such conversation or member), `Forbidden`,
-    /// `LimitReached`; transient ones: repeat with the same client id.
+    /// `Blocked`, `LimitReached`; transient ones: repeat with the same client id.
     pub async fn change_members(
         &self,
         conversation: ConversationId,
@@ -337,7 +337,8 @@ impl Session {
         .await
     }
 
-    /// Blocks a user: neither says anything to the other in their direct conversation.
+    /// Blocks a user: neither says anything to the other in their direct conversation, and neither
+    /// brings the other into a group. Who is in a group already stays there.
     ///
     /// # Errors
     /// `LimitReached` at [`MAX_BLOCKS_PER_USER`](crate::model::limits::MAX_BLOCKS_PER_USER);
