@@ -59,6 +59,10 @@ impl<'a> Batch<'a> {
         self.entries[at].clone()
     }
 
+    fn numbered(&self, at: &[usize]) -> Vec<(usize, Arc<Entry>)> {
+        at.iter().map(|at| (*at, self.entry(*at))).collect()
+    }
+
     fn is_change(&self, at: usize) -> bool {
         matches!(self.entries[at].body, Body::Members { .. })
     }
@@ -125,26 +129,24 @@ impl<'a> Batch<'a> {
         if insert.is_empty() {
             return;
         }
-        let entries = insert.iter().map(|at| self.entry(*at)).collect();
-        let lost = self.node.ports.cache.lost(entries);
-        let lost = match self.node.bounded(lost).await {
-            Ok(lost) => lost,
-            Err(error) => {
-                tracing::debug!(%error, "not stored, since they might be lost");
-                for at in insert.drain(..) {
-                    self.judge(at, Err(error.clone()));
+        let cache = &self.node.ports.cache;
+        let (mut lost, mut failed) = (Vec::new(), BTreeSet::new());
+        let asked = self.numbered(insert);
+        let answers = self.node.ask_cache(asked, |entries| cache.lost(entries));
+        for (at, answer) in answers.await {
+            match answer {
+                Ok(is_lost) if is_lost && !self.is_change(at) => lost.push((at, ())),
+                Ok(_) => {}
+                Err(error) => {
+                    failed.insert(at);
+                    self.judge(at, Err(error));
                 }
-                return;
             }
-        };
-        let lost = insert.iter().copied().zip(lost);
-        let lost = lost.filter(|(at, lost)| *lost && !self.is_change(*at));
-        let lost: Vec<_> = lost.map(|(at, _)| (at, ())).collect();
+        }
         let node = self.node;
         let renewed = self.in_order(lost, |entry, ()| async move {
             node.bounded(node.reposition(&entry)).await
         });
-        let mut failed = BTreeSet::new();
         for (at, renewed) in renewed.await {
             match renewed {
                 Ok(Some(renewed)) => {
@@ -259,33 +261,32 @@ impl<'a> Batch<'a> {
         judged
     }
 
-    /// Takes stored entries out of the outbox and moves heads on. Returns whether that was done.
+    /// Takes stored entries out of the outbox and moves heads on. Returns whether that was done for any.
     async fn settle(&mut self, at: Vec<usize>, left: &mut Vec<(usize, Left)>) -> bool {
         if at.is_empty() {
             return true;
         }
         let entries: Vec<_> = at.iter().map(|at| self.entry(*at)).collect();
-        let settled = async {
-            self.node.move_heads(&entries).await?;
-            self.node.ports.cache.settle(entries).await
-        };
-        let settled = match self.node.bounded(settled).await {
-            Ok(settled) => settled,
-            Err(error) => {
-                tracing::debug!(%error, "stored entries are not settled");
-                for at in at {
-                    self.judge(at, Err(error.clone()));
-                }
-                return false;
+        if let Err(error) = self.node.bounded(self.node.move_heads(&entries)).await {
+            tracing::debug!(%error, "stored entries are not settled");
+            for at in at {
+                self.judge(at, Err(error.clone()));
             }
-        };
-        for (at, settled) in at.into_iter().zip(settled) {
-            match settled {
-                Settled::Cleared | Settled::Known => self.judge(at, Ok(())),
-                Settled::Lost => left.push((at, Left::Forgotten)),
+            return false;
+        }
+        let cache = &self.node.ports.cache;
+        let asked = self.numbered(&at);
+        let answers = self.node.ask_cache(asked, |entries| cache.settle(entries));
+        let mut settled = false;
+        for (at, answer) in answers.await {
+            settled |= answer.is_ok();
+            match answer {
+                Ok(Settled::Cleared | Settled::Known) => self.judge(at, Ok(())),
+                Ok(Settled::Lost) => left.push((at, Left::Forgotten)),
+                Err(error) => self.judge(at, Err(error)),
             }
         }
-        true
+        settled
     }
 }
 

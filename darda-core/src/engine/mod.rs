@@ -14,6 +14,7 @@
 
 mod batch;
 mod blocks;
+mod by_shard;
 mod changes;
 mod chat;
 mod handover;
