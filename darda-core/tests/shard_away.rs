@@ -256,4 +256,5 @@ async fn an_entry_that_the_cache_refuses_for_good_takes_no_other_with_it() {
     let dead = scene.broker.dead_letters();
     let dead: Vec<_> = dead.iter().map(|entry| entry.id).collect();
     assert_eq!(dead, [refused.id]);
+    assert_eq!(scene.cache.outbox_len().await.unwrap(), 0);
 }

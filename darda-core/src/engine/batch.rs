@@ -98,6 +98,7 @@ impl<'a> Batch<'a> {
             self.pace.slower();
         }
         self.deal_with(left).await;
+        self.take_back_dead().await;
     }
 
     /// Applies changes of members. Gives what is to be stored, and what is left to do.
@@ -205,6 +206,24 @@ impl<'a> Batch<'a> {
         }
     }
 
+    /// Takes back what can never be stored, before the broker has it among the dead letters: until then it
+    /// delivers it again.
+    async fn take_back_dead(&mut self) {
+        let dead = (0..self.entries.len()).filter(|at| self.verdicts[*at] == Verdict::Dead);
+        let dead = dead.map(|at| (at, self.moved_from.get(&at).copied()));
+        let node = self.node;
+        let taken_back = self.in_order(dead.collect(), |entry, from| async move {
+            node.bounded(node.take_back_dead(&entry, from)).await
+        });
+        for (at, taken_back) in taken_back.await {
+            match taken_back {
+                Ok(()) => {}
+                Err(error) if error.is_transient() => self.verdicts[at] = Verdict::Again,
+                Err(error) => tracing::error!(%error, "a dead entry is not taken back"),
+            }
+        }
+    }
+
     /// Does something for each entry: in several conversations at a time, since each entry costs some
     /// round trips and a cache that lost its memory leaves many; in each one after another, so that its
     /// entries keep their order.
@@ -267,12 +286,13 @@ impl<'a> Batch<'a> {
             return true;
         }
         let entries: Vec<_> = at.iter().map(|at| self.entry(*at)).collect();
-        if let Err(error) = self.node.bounded(self.node.move_heads(&entries)).await {
-            tracing::debug!(%error, "stored entries are not settled");
-            for at in at {
-                self.judge(at, Err(error.clone()));
+        match self.node.bounded(self.node.move_heads(&entries)).await {
+            Ok(()) => {}
+            Err(error) if error.is_transient() => {
+                tracing::debug!(%error, "stored entries are not settled");
+                return false;
             }
-            return false;
+            Err(error) => tracing::error!(%error, "heads are not moved"),
         }
         let cache = &self.node.ports.cache;
         let asked = self.numbered(&at);
@@ -283,7 +303,12 @@ impl<'a> Batch<'a> {
             match answer {
                 Ok(Settled::Cleared | Settled::Known) => self.judge(at, Ok(())),
                 Ok(Settled::Lost) => left.push((at, Left::Forgotten)),
-                Err(error) => self.judge(at, Err(error)),
+                Err(error) if error.is_transient() => {}
+                Err(error) => {
+                    // It is stored all the same.
+                    tracing::error!(%error, "a stored entry is not settled");
+                    self.judge(at, Ok(()));
+                }
             }
         }
         settled
@@ -303,6 +328,31 @@ impl Node {
             Left::Taken => self.move_unstored(entry).await,
             Left::Forgotten => self.move_on(entry).await,
         }
+    }
+
+    /// Takes an entry back that can never be stored at its position, nor where it was delivered. One that
+    /// is stored there is left alone, and so is a change of members that is in force.
+    async fn take_back_dead(
+        self: &Arc<Self>,
+        entry: &Arc<Entry>,
+        from: Option<Position>,
+    ) -> Result<()> {
+        let store = &self.ports.store;
+        if let Body::Members { .. } = entry.body {
+            let in_force = store.unlogged(entry.conversation).await?;
+            if in_force.iter().any(|change| change.id == entry.id) {
+                return Ok(());
+            }
+        }
+        let stands = store.find(entry.conversation, entry.id).await?;
+        let stands = stands.map(|standing| standing.position);
+        if stands != Some(entry.position) {
+            self.take_back(entry, stands).await?;
+        }
+        if let Some(from) = from.filter(|from| stands != Some(*from)) {
+            self.tell_withdrawn(entry, from, stands);
+        }
+        Ok(())
     }
 
     pub(crate) async fn move_heads(&self, entries: &[Arc<Entry>]) -> Result<()> {
