@@ -11,7 +11,7 @@ use governor::clock::{Clock as _, DefaultClock};
 use governor::{DefaultDirectRateLimiter, DefaultKeyedRateLimiter, NotUntil, Quota, RateLimiter};
 use lru::LruCache;
 use parking_lot::Mutex;
-use tokio::sync::mpsc;
+use tokio::sync::{OnceCell, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -45,6 +45,8 @@ pub(crate) struct Node {
     pub(crate) handover: mpsc::Sender<Handover>,
     pub(crate) outgoing: mpsc::Sender<Outgoing>,
     pub(crate) unregister: mpsc::Sender<(UserId, SessionId)>,
+    /// Whether sessions of an earlier process of this name have ended.
+    pub(super) alone: OnceCell<()>,
     /// Whether the registry lacks sessions of this node.
     pub(crate) unregistered: AtomicBool,
     /// Stop when what waits is done.
@@ -83,6 +85,7 @@ impl Node {
             handover,
             outgoing,
             unregister,
+            alone: OnceCell::new(),
             unregistered: AtomicBool::new(false),
             stop: CancellationToken::new(),
             killed: CancellationToken::new(),

@@ -27,10 +27,7 @@ const REGISTER_BATCH: usize = 1000;
 pub(crate) async fn renew_lease(node: Arc<Node>) {
     let every = node.ports.registry.lease() / 3;
     loop {
-        let lease = node
-            .bounded(node.ports.registry.renew(node.id.clone()))
-            .await;
-        let missing = match lease {
+        let missing = match node.bounded(node.renew_lease()).await {
             Ok(Lease::Forgotten) => true,
             Ok(Lease::Held) => node.unregistered.load(Ordering::Relaxed),
             Err(error) => {
@@ -65,8 +62,7 @@ async fn register_all(node: &Arc<Node>) -> Result<()> {
             .iter()
             .map(|session| (session.user.clone(), session.id.clone()))
             .collect();
-        node.bounded(node.ports.registry.register(node.id.clone(), batch))
-            .await?;
+        node.bounded(node.register(batch)).await?;
         // One that ended meanwhile must not stay.
         for session in sessions.iter().filter(|session| session.queue.is_closed()) {
             let _ = node

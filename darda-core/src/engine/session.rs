@@ -65,8 +65,7 @@ impl Session {
         };
         let (node, core) = (&session.node, &session.core);
         let registration = vec![(core.user.clone(), core.id.clone())];
-        let register = node.ports.registry.register(node.id.clone(), registration);
-        match node.bounded(register).await {
+        match node.bounded(node.register(registration)).await {
             Err(error) if error.kind() == ErrorKind::Closed => return Err(error),
             Err(_) => node
                 .unregistered
