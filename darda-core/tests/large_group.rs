@@ -5,6 +5,8 @@
     reason = "a scene that cannot be made fails its test"
 )]
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use darda_core::model::{ClientId, ConversationId, HistoryStart, MemberChange, UserId};
@@ -105,4 +107,41 @@ async fn a_small_group_wakes_for_each() {
     let (woken, latest) = wakes(50).await;
     assert!(woken.iter().all(|woken| *woken == MESSAGES), "{woken:?}");
     assert!(latest <= Duration::from_millis(1), "{latest:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_sends_is_woken_for_what_was_told_before() {
+    let chat = Chat::start(Ports::in_memory(), Options::default().without_rate_limits());
+    let (owner, group, mut others) = group(&chat, 201).await;
+    sleep(Duration::from_secs(2)).await;
+    let one = Arc::new(others.remove(0));
+    let receiving = one.clone();
+    let seen = Arc::new(AtomicUsize::new(0));
+    let receiver = {
+        let seen = seen.clone();
+        async move {
+            loop {
+                let mut events = Vec::new();
+                assert!(receiving.events(&mut events).await);
+                let messages = events.iter().filter(|event| {
+                    matches!(event.body(), EventBody::Entry(entry) if entry.body.is_message())
+                });
+                seen.fetch_add(messages.count(), Ordering::Relaxed);
+            }
+        }
+    };
+    tokio::spawn(receiver);
+    tokio::task::yield_now().await;
+    // The first one wakes it. The others are as many as are told quietly at the most.
+    for number in 0..65 {
+        let send = SendRequest::new(group, client_id(number), "hello");
+        drop(owner.append(send).await.unwrap());
+        if number == 0 {
+            tokio::task::yield_now().await;
+        }
+    }
+    let send = SendRequest::new(group, client_id("own"), "hello");
+    drop(one.append(send).await.unwrap());
+    sleep(Duration::from_secs(1)).await;
+    assert_eq!(seen.load(Ordering::Relaxed), 65);
 }

@@ -414,6 +414,10 @@ impl State {
                     .as_ref()
                     .is_some_and(|origin| *origin == own.session.id)
             {
+                // Not for this one, but for those that it was told quietly.
+                if wakes {
+                    own.session.queue.wake();
+                }
                 continue;
             }
             let event = Event::clone(&event.event);

@@ -126,7 +126,7 @@ impl EventQueue {
     pub(crate) fn wake(&self) {
         let waker = {
             let mut state = self.state.lock();
-            if state.events.is_empty() {
+            if state.events.is_empty() && state.lost.is_none() {
                 None
             } else {
                 state.waker.take()
@@ -189,8 +189,10 @@ impl EventQueue {
 #[cfg(test)]
 mod tests {
     use std::future::poll_fn;
+    use std::sync::Arc;
 
     use super::*;
+    use crate::model::{Body, ClientId, Entry, EntryId, Epoch, UserId};
 
     fn joined(byte: u8) -> Event {
         EventBody::Joined {
@@ -207,6 +209,24 @@ mod tests {
             stands: None,
         }
         .into()
+    }
+
+    fn entry(position: u64) -> Event {
+        let entry = Entry {
+            conversation: ConversationId::from_bytes([1; 16]),
+            position: Position(position),
+            prev: None,
+            epoch: Epoch(0),
+            id: EntryId::from_bytes([0; 16]),
+            sender: UserId::new("alice").unwrap(),
+            client_id: ClientId::new("1").unwrap(),
+            body: Body::Delete {
+                target: EntryId::from_bytes([0; 16]),
+            },
+            incarnation: 1,
+            relocated: false,
+        };
+        EventBody::Entry(Arc::new(entry)).into()
     }
 
     async fn drain(queue: &EventQueue) -> Vec<Event> {
@@ -260,5 +280,23 @@ mod tests {
         assert_eq!(drain(&queue).await, [joined(1)]);
         let mut none = Vec::new();
         assert!(!poll_fn(|cx| queue.poll_drain(cx, &mut none)).await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_gap_alone_wakes_its_receiver() {
+        let queue = Arc::new(EventQueue::new(1));
+        let receiving = queue.clone();
+        let receiver = tokio::spawn(async move { drain(&receiving).await });
+        tokio::task::yield_now().await;
+        queue.push_quietly(entry(1));
+        queue.push_quietly(entry(2));
+        queue.drop_attached(ConversationId::from_bytes([1; 16]), Position(2));
+        queue.wake();
+        let woken = tokio::time::timeout(std::time::Duration::from_secs(1), receiver);
+        let lost = LostRange::Conversations(vec![ConversationId::from_bytes([1; 16])]);
+        assert_eq!(
+            woken.await.unwrap().unwrap(),
+            [EventBody::Gap { lost }.into()]
+        );
     }
 }
