@@ -39,6 +39,8 @@ pub mod model;
 pub mod observe;
 pub mod ports;
 pub mod resilience;
+#[cfg(test)]
+mod samples;
 
 pub use engine::{
     Ack, Acknowledged, Attached, CatchUp, Chat, ConversationSummary, Encoder, Mark, Options, Page,

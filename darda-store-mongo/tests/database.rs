@@ -18,6 +18,7 @@ use darda_core::model::{
     MemberChange, Members, MembersDelta, Position, Role, UserId,
 };
 use darda_core::ports::{Commit, Inserted, MarkUpdate, Range, Relocated, Store};
+use darda_core::resilience::{Resilience, ResilientStore};
 use darda_store_mongo::MongoStore;
 use futures::future::try_join_all;
 use mongodb::bson::{Bson, Document, doc};
@@ -167,6 +168,30 @@ async fn a_client_that_is_handed_in_is_used_and_left_open() {
     store.insert(vec![entry(1, "1", "text")]).await.unwrap();
     store.close().await;
     client.list_database_names().await.unwrap();
+}
+
+#[tokio::test]
+async fn reads_go_on_while_a_wrong_index_keeps_entries_out() {
+    let Some(url) = support::url_or_skip() else {
+        return;
+    };
+    let config = support::config(&url);
+    let entries = support::database(&url, &config)
+        .await
+        .collection::<Document>("entries");
+    index(&entries, "darda_entry_id", false).await;
+    let store = MongoStore::connect(config).await.unwrap();
+    store.ready().await.unwrap_err();
+    let settings = Resilience::default().with_breaker(3, Duration::from_millis(1));
+    let store = ResilientStore::new(Arc::new(store), &settings);
+    for _ in 0..10 {
+        for _ in 0..10 {
+            let refused = store.insert(vec![entry(1, "1", "text")]).await;
+            assert!(!refused.unwrap_err().was_asked());
+        }
+        let page = store.page(group(), Range::NEWEST, 10).await.unwrap();
+        assert_eq!(page, []);
+    }
 }
 
 #[tokio::test]

@@ -207,7 +207,8 @@ impl Hub {
     ) -> Renewed {
         let mut renewed = Renewed {
             joined: Vec::new(),
-            followup: Followup::None,
+            reloads: false,
+            releases: false,
         };
         let mut state = self.state.lock();
         if members.epoch >= state.epoch {
@@ -250,12 +251,12 @@ impl Hub {
             if event.epoch() > state.epoch {
                 again.push(event);
             } else if state.take_in(event, instruments) == Followup::Release {
-                renewed.followup = Followup::Release;
+                renewed.releases = true;
             }
         }
         if !again.is_empty() {
             state.waiting = Some(again);
-            renewed.followup = Followup::Reload;
+            renewed.reloads = true;
         }
         renewed
     }
@@ -310,7 +311,10 @@ impl Hub {
 pub(crate) struct Renewed {
     /// Sessions that are subscribed now and were not before.
     pub(crate) joined: Vec<Arc<SessionCore>>,
-    pub(crate) followup: Followup,
+    /// Newer members are to be loaded.
+    pub(crate) reloads: bool,
+    /// [`Hub::release`] is to be called after a moment, whatever becomes of the reload.
+    pub(crate) releases: bool,
 }
 
 impl State {
@@ -440,3 +444,6 @@ impl LiveEvent {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -96,17 +96,19 @@ impl Node {
             .entry(members.conversation)
             .or_insert_with(|| Arc::new(Hub::new(members.conversation, Epoch::default())))
             .clone();
-        let followup = self.renew_hub(&hub, members);
-        self.follow_up(&hub, followup);
+        if self.renew_hub(&hub, members) {
+            self.follow_up(&hub, Followup::Reload);
+        }
     }
 
-    fn renew_hub(&self, hub: &Arc<Hub>, members: &Members) -> Followup {
+    /// Returns whether newer members are to be loaded.
+    fn renew_hub(self: &Arc<Self>, hub: &Arc<Hub>, members: &Members) -> bool {
         let mut hubs = self.hubs.lock();
         if !hubs
             .get(&hub.conversation)
             .is_some_and(|known| Arc::ptr_eq(known, hub))
         {
-            return Followup::None;
+            return false;
         }
         let renewed = hub.renew(members, |user| self.sessions.of(user), &self.instruments);
         for session in &renewed.joined {
@@ -114,9 +116,14 @@ impl Node {
         }
         if hub.is_empty() {
             hubs.remove(&hub.conversation);
-            return Followup::None;
+            return false;
         }
-        renewed.followup
+        let followup = match renewed.releases {
+            true => Followup::Release,
+            false => Followup::None,
+        };
+        self.follow_up(hub, followup);
+        renewed.reloads
     }
 
     async fn load_for(self: Arc<Self>, hub: Arc<Hub>) {
@@ -124,10 +131,11 @@ impl Node {
         let mut unknown = 0;
         loop {
             match self.bounded(self.load_members(hub.conversation)).await {
-                Ok(Some(members)) => match self.renew_hub(&hub, &members) {
-                    Followup::Reload => self.wake_later(&hub),
-                    followup => return self.follow_up(&hub, followup),
-                },
+                Ok(Some(members)) => {
+                    if !self.renew_hub(&hub, &members) {
+                        return;
+                    }
+                }
                 Ok(None) => {
                     unknown += 1;
                     if unknown > MAX_UNKNOWN {

@@ -9,13 +9,12 @@ use tokio::time::Instant;
 use super::{Faults, FaultyBroker, FaultyCache, FaultyRegistry, FaultyStore, Port, Trouble};
 use crate::error::ErrorKind;
 use crate::memory::{MemoryBroker, MemoryCache, MemoryRegistry, MemoryStore};
-use crate::model::{
-    ClientId, ConversationId, Entry, EntryId, Epoch, NodeId, Position, SessionId, UserId,
-};
+use crate::model::{ClientId, ConversationId, Entry, Epoch, NodeId, Position, SessionId, UserId};
 use crate::ports::{
     Admission, Append, Appended, Audience, Broker, Cache, EventBody, Inserted, LiveEvent, Presence,
     Publication, Range, Route, SessionRegistry, Store, Verdict,
 };
+use crate::samples;
 
 fn user() -> UserId {
     UserId::new("user").unwrap()
@@ -26,19 +25,7 @@ fn conversation() -> ConversationId {
 }
 
 fn entry(position: u64) -> Arc<Entry> {
-    let client_id = ClientId::new(position.to_string()).unwrap();
-    Arc::new(Entry {
-        conversation: conversation(),
-        position: Position(position),
-        prev: None,
-        epoch: Epoch(0),
-        id: EntryId::derive(conversation(), &user(), &client_id),
-        sender: user(),
-        client_id,
-        body: "text".into(),
-        incarnation: 1,
-        relocated: false,
-    })
+    Arc::new(samples::entry(conversation(), position, "text".into()))
 }
 
 fn entries(count: u64) -> Vec<Arc<Entry>> {

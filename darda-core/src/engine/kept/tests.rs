@@ -2,8 +2,9 @@ use std::sync::Arc;
 
 use super::super::publish::To;
 use super::*;
-use crate::model::{ClientId, Entry, EntryId, Epoch, MemberChange};
+use crate::model::{Entry, Epoch, MemberChange};
 use crate::ports::LiveEvent;
+use crate::samples;
 
 const LIMIT: usize = 2;
 
@@ -38,22 +39,13 @@ fn leaves(name: &str, position: u64) -> Outgoing {
 
 fn with_body(name: &str, position: u64, body: Body) -> Outgoing {
     let conversation = conversation(name);
-    let client_id = ClientId::new(position.to_string()).unwrap();
-    let entry = Entry {
-        conversation,
-        position: Position(position),
-        prev: None,
-        epoch: Epoch(0),
-        id: EntryId::derive(conversation, &user(name), &client_id),
-        sender: user(name),
-        client_id,
-        body,
-        incarnation: 1,
-        relocated: false,
-    };
     let audience = Audience::Members {
         conversation,
         epoch: Epoch(0),
+    };
+    let entry = Entry {
+        sender: user(name),
+        ..samples::entry(conversation, position, body)
     };
     outgoing(audience, EventBody::Entry(Arc::new(entry)))
 }
