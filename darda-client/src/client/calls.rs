@@ -207,7 +207,8 @@ impl Client {
         Ok(reply.presence)
     }
 
-    /// Between two users of whom one has blocked the other no direct message is sent.
+    /// Between two users of whom one has blocked the other no direct message is sent, and neither brings the
+    /// other into a group.
     pub async fn block(&self, user: impl Into<UserId>) -> Result<()> {
         self.tell(Command::Block { user: user.into() }).await
     }
