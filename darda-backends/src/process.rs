@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 use tokio::net::TcpStream;
 
 use crate::{Result, StartError, Watcher};
@@ -135,16 +135,26 @@ impl Process {
         self.child.id()
     }
 
+    fn pid(&self) -> Option<Pid> {
+        i32::try_from(self.child.id()).ok().and_then(Pid::from_raw)
+    }
+
     fn signal(&self, signal: Signal) {
-        if let Some(group) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) {
+        if let Some(group) = self.pid() {
             // It fails when the process is gone, which is as good.
             let _ = kill_process_group(group, signal);
         }
     }
 
-    /// Makes it hang (SIGSTOP): connections stay open and nothing answers.
+    /// Makes it hang (SIGSTOP): connections stay open and nothing answers. Waits until it has stopped: on
+    /// a busy machine a question might still be answered before that.
     pub fn pause(&self) {
         self.signal(Signal::STOP);
+        if let Some(pid) = self.pid() {
+            let stopped = WaitIdOptions::STOPPED | WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+            // As above.
+            let _ = waitid(WaitId::Pid(pid), stopped);
+        }
     }
 
     /// Ends a hang (SIGCONT).
