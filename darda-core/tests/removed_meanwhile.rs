@@ -33,7 +33,7 @@ struct Scene {
     alice: Session,
     bob: Session,
     group: ConversationId,
-    _chats: [Chat; 2],
+    chats: [Chat; 2],
 }
 
 impl Scene {
@@ -60,7 +60,7 @@ impl Scene {
             alice,
             bob,
             group,
-            _chats: [here, there],
+            chats: [here, there],
         }
     }
 
@@ -87,6 +87,16 @@ async fn receipts_are_not_told() {
     let scene = Scene::open().await;
     scene.slow(Port::Store);
     let read = scene.bob.receipts(scene.group);
+    let (receipts, _) = tokio::join!(read, scene.remove_bob(SLOW * 5 / 2));
+    assert_eq!(receipts.unwrap_err().kind(), ErrorKind::NotFound);
+}
+
+#[tokio::test(start_paused = true)]
+async fn receipts_are_not_told_to_who_is_not_connected_either() {
+    let scene = Scene::open().await;
+    scene.slow(Port::Store);
+    let visit = scene.chats[1].visit(user("bob")).unwrap();
+    let read = visit.receipts(scene.group);
     let (receipts, _) = tokio::join!(read, scene.remove_bob(SLOW * 5 / 2));
     assert_eq!(receipts.unwrap_err().kind(), ErrorKind::NotFound);
 }

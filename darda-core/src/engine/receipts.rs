@@ -147,6 +147,19 @@ impl Node {
         }
     }
 
+    /// How far the members have come, told to one of them.
+    pub(crate) async fn marks_of(
+        self: &Arc<Self>,
+        conversation: ConversationId,
+        user: &UserId,
+    ) -> Result<Vec<(UserId, Marks)>> {
+        // The members last: who was taken out meanwhile is told nothing.
+        let mut marks = self.ports.store.marks(conversation).await?;
+        let members = self.members_for(conversation, user).await?;
+        marks.retain(|(user, _)| members.get(user).is_some());
+        Ok(marks)
+    }
+
     /// Writes marks and tells them. Returns those that are to be tried again.
     async fn settle_marks(
         self: &Arc<Self>,

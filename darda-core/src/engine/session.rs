@@ -270,14 +270,8 @@ impl Session {
     /// # Errors
     /// `NotFound`; transient ones.
     pub async fn receipts(&self, conversation: ConversationId) -> Result<Vec<(UserId, Marks)>> {
-        self.request(async {
-            // The members last: who was taken out meanwhile is told nothing.
-            let mut marks = self.node.ports.store.marks(conversation).await?;
-            let members = self.node.members_for(conversation, self.user()).await?;
-            marks.retain(|(user, _)| members.get(user).is_some());
-            Ok(marks)
-        })
-        .await
+        self.request(self.node.marks_of(conversation, self.user()))
+            .await
     }
 
     /// Moves one's own mark forward; back it does not go. It is written and passed on within the

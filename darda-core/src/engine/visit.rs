@@ -78,13 +78,8 @@ impl Visit {
     /// # Errors
     /// The same.
     pub async fn receipts(&self, conversation: ConversationId) -> Result<Vec<(UserId, Marks)>> {
-        self.request(async {
-            let members = self.node.members_for(conversation, &self.core.user).await?;
-            let mut marks = self.node.ports.store.marks(conversation).await?;
-            marks.retain(|(user, _)| members.get(user).is_some());
-            Ok(marks)
-        })
-        .await
+        self.request(self.node.marks_of(conversation, &self.core.user))
+            .await
     }
 
     /// As [`Session::mark`](super::Session::mark).
