@@ -59,22 +59,24 @@ fn ack(id: &Value, position: u64, prev: u64) -> Value {
     json!({"id": id, "ok": ok})
 }
 
-async fn next_entry(updates: &mut Updates) -> u64 {
+/// The next entry's position, and whether it is late.
+async fn next_given(updates: &mut Updates) -> (u64, bool) {
     loop {
-        if let Update::Entry { entry, .. } = updates.next().await.unwrap() {
-            return entry.position.0;
+        if let Update::Entry { entry, late } = updates.next().await.unwrap() {
+            return (entry.position.0, late);
         }
     }
 }
 
+async fn next_entry(updates: &mut Updates) -> u64 {
+    next_given(updates).await.0
+}
+
 /// The next entry, which must not be late.
 async fn next_in_order(updates: &mut Updates) -> u64 {
-    loop {
-        if let Update::Entry { entry, late } = updates.next().await.unwrap() {
-            assert!(!late, "{entry:?}");
-            return entry.position.0;
-        }
-    }
+    let (position, late) = next_given(updates).await;
+    assert!(!late, "{position}");
+    position
 }
 
 #[tokio::test]

@@ -6,11 +6,12 @@
 )]
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use darda_core::faults::{Faults, FaultyRegistry, Port, Trouble};
 use darda_core::model::{NodeId, UserId};
 use darda_core::ports::Presence;
-use darda_core::{Chat, Options, Ports};
+use darda_core::{Chat, Options, Ports, Session};
 use tokio::time::sleep;
 
 fn user(name: &str) -> UserId {
@@ -28,32 +29,38 @@ async fn is_online(ports: &Ports, name: &str) -> bool {
     presence.unwrap() == [Presence::Online]
 }
 
+/// A process of the same name, with sessions of Carol and Alice, that lives so long and is killed. The first
+/// session of the later life has the number of Carol's.
+async fn earlier_life(ports: &Ports, long: Duration) -> (Chat, [Session; 2]) {
+    let chat = start(ports);
+    let carol = chat.connect(user("carol")).await.unwrap();
+    let alice = chat.connect(user("alice")).await.unwrap();
+    sleep(long).await;
+    chat.kill();
+    (chat, [carol, alice])
+}
+
+async fn bob_alone_stays_online(ports: &Ports) {
+    sleep(2 * ports.registry.lease()).await;
+    assert!(!is_online(ports, "alice").await);
+    assert!(!is_online(ports, "carol").await);
+    assert!(is_online(ports, "bob").await);
+}
+
 #[tokio::test(start_paused = true)]
 async fn sessions_of_its_earlier_life_have_ended() {
     let ports = Ports::in_memory();
-    let before = start(&ports);
-    // The first session of the later life has the number of this one.
-    let _carol = before.connect(user("carol")).await.unwrap();
-    let _alice = before.connect(user("alice")).await.unwrap();
-    sleep(ports.registry.lease() / 2).await;
-    before.kill();
+    let _before = earlier_life(&ports, ports.registry.lease() / 2).await;
 
     let after = start(&ports);
     let _bob = after.connect(user("bob")).await.unwrap();
-    sleep(2 * ports.registry.lease()).await;
-    assert!(!is_online(&ports, "alice").await);
-    assert!(!is_online(&ports, "carol").await);
-    assert!(is_online(&ports, "bob").await);
+    bob_alone_stays_online(&ports).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn they_end_when_the_registry_is_there() {
     let ports = Ports::in_memory();
-    let before = start(&ports);
-    // The first session of the later life has the number of this one.
-    let _carol = before.connect(user("carol")).await.unwrap();
-    let _alice = before.connect(user("alice")).await.unwrap();
-    before.kill();
+    let _before = earlier_life(&ports, Duration::ZERO).await;
 
     let faults = Faults::new(1);
     let mut cut_off = ports.clone();
@@ -63,8 +70,5 @@ async fn they_end_when_the_registry_is_there() {
     let _bob = after.connect(user("bob")).await.unwrap();
     sleep(ports.registry.lease() / 3).await;
     faults.heal(Port::Registry);
-    sleep(2 * ports.registry.lease()).await;
-    assert!(!is_online(&ports, "alice").await);
-    assert!(!is_online(&ports, "carol").await);
-    assert!(is_online(&ports, "bob").await);
+    bob_alone_stays_online(&ports).await;
 }

@@ -19,7 +19,7 @@ use darda_core::model::{
 };
 use darda_core::ports::{Commit, Inserted, MarkUpdate, Range, Relocated, Store};
 use darda_core::resilience::{Resilience, ResilientStore};
-use darda_store_mongo::MongoStore;
+use darda_store_mongo::{MongoConfig, MongoStore};
 use futures::future::try_join_all;
 use mongodb::bson::{Bson, Document, doc};
 use mongodb::options::IndexOptions;
@@ -94,15 +94,19 @@ async fn index(entries: &Collection<Document>, name: &str, unique: bool) {
     entries.create_index(model).await.unwrap();
 }
 
+/// A database of one's own and its entries; `None` where there is no server.
+async fn fresh() -> Option<(MongoConfig, Collection<Document>)> {
+    let url = support::url_or_skip()?;
+    let config = support::config(&url);
+    let entries = support::database(&url, &config).await;
+    Some((config, entries.collection("entries")))
+}
+
 #[tokio::test]
 async fn an_entry_is_stored_once_also_by_a_writer_that_is_not_ours() {
-    let Some(url) = support::url_or_skip() else {
+    let Some((config, entries)) = fresh().await else {
         return;
     };
-    let config = support::config(&url);
-    let entries = support::database(&url, &config)
-        .await
-        .collection::<Document>("entries");
     let store = support::ready(config).await;
     store.insert(vec![entry(1, "1", "text")]).await.unwrap();
     let mut copy = entries.find_one(doc! {}).await.unwrap().unwrap();
@@ -112,13 +116,9 @@ async fn an_entry_is_stored_once_also_by_a_writer_that_is_not_ours() {
 
 #[tokio::test]
 async fn a_wrong_index_is_named_and_keeps_entries_out_until_it_is_put_right() {
-    let Some(url) = support::url_or_skip() else {
+    let Some((config, entries)) = fresh().await else {
         return;
     };
-    let config = support::config(&url);
-    let entries = support::database(&url, &config)
-        .await
-        .collection::<Document>("entries");
     index(&entries, "darda_entry_id", false).await;
     let store = MongoStore::connect(config).await.unwrap();
     let error = store.ready().await.unwrap_err();
@@ -143,13 +143,9 @@ async fn a_wrong_index_is_named_and_keeps_entries_out_until_it_is_put_right() {
 
 #[tokio::test]
 async fn an_index_that_does_the_same_under_another_name_is_taken() {
-    let Some(url) = support::url_or_skip() else {
+    let Some((config, entries)) = fresh().await else {
         return;
     };
-    let config = support::config(&url);
-    let entries = support::database(&url, &config)
-        .await
-        .collection::<Document>("entries");
     index(&entries, "made by the operator", true).await;
     support::ready(config).await;
     let names = entries.list_index_names().await.unwrap();
@@ -172,13 +168,9 @@ async fn a_client_that_is_handed_in_is_used_and_left_open() {
 
 #[tokio::test]
 async fn reads_go_on_while_a_wrong_index_keeps_entries_out() {
-    let Some(url) = support::url_or_skip() else {
+    let Some((config, entries)) = fresh().await else {
         return;
     };
-    let config = support::config(&url);
-    let entries = support::database(&url, &config)
-        .await
-        .collection::<Document>("entries");
     index(&entries, "darda_entry_id", false).await;
     let store = MongoStore::connect(config).await.unwrap();
     store.ready().await.unwrap_err();
@@ -196,7 +188,7 @@ async fn reads_go_on_while_a_wrong_index_keeps_entries_out() {
 
 #[tokio::test]
 async fn nobody_is_asked_to_store_before_the_indexes_are_known() {
-    let config = darda_store_mongo::MongoConfig::new("mongodb://127.0.0.1:1", "chat");
+    let config = MongoConfig::new("mongodb://127.0.0.1:1", "chat");
     let store = MongoStore::connect(config).await.unwrap();
     for refused in [
         store.insert(vec![entry(1, "1", "text")]).await.unwrap_err(),
@@ -210,7 +202,7 @@ async fn nobody_is_asked_to_store_before_the_indexes_are_known() {
 #[tokio::test]
 async fn a_name_that_is_no_databases_is_refused() {
     for name in ["", "a.b", "a/b", "a b", "a$b", &"x".repeat(64)] {
-        let config = darda_store_mongo::MongoConfig::new("mongodb://127.0.0.1:1", name);
+        let config = MongoConfig::new("mongodb://127.0.0.1:1", name);
         let refused = MongoStore::connect(config).await.unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::Invalid, "{name}");
     }
@@ -223,7 +215,7 @@ async fn a_refused_url_is_not_quoted() {
         "mongodb://u:s3cret@h:port/",
         "mongodb://u:s3cr/et@h/?tls=maybe",
     ] {
-        let config = darda_store_mongo::MongoConfig::new(url, "chat");
+        let config = MongoConfig::new(url, "chat");
         let refused = MongoStore::connect(config).await.unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::Invalid);
         let shown = format!("{refused:?}");
@@ -255,13 +247,9 @@ async fn concurrent_moves_end_with_the_furthest() {
 
 #[tokio::test]
 async fn a_move_that_was_cut_off_between_its_steps_is_completed_by_its_repeat() {
-    let Some(url) = support::url_or_skip() else {
+    let Some((config, entries)) = fresh().await else {
         return;
     };
-    let config = support::config(&url);
-    let entries = support::database(&url, &config)
-        .await
-        .collection::<Document>("entries");
     let store = support::ready(config).await;
     store.insert(vec![entry(2, "1", "text")]).await.unwrap();
     entries.delete_many(doc! {}).await.unwrap();

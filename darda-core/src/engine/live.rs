@@ -118,9 +118,10 @@ impl Node {
             hubs.remove(&hub.conversation);
             return false;
         }
-        let followup = match renewed.releases {
-            true => Followup::Release,
-            false => Followup::None,
+        let followup = if renewed.releases {
+            Followup::Release
+        } else {
+            Followup::None
         };
         self.follow_up(hub, followup);
         renewed.reloads

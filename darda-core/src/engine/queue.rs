@@ -192,7 +192,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::model::{Body, ClientId, Entry, EntryId, Epoch, UserId};
+    use crate::samples;
 
     fn joined(byte: u8) -> Event {
         EventBody::Joined {
@@ -212,20 +212,8 @@ mod tests {
     }
 
     fn entry(position: u64) -> Event {
-        let entry = Entry {
-            conversation: ConversationId::from_bytes([1; 16]),
-            position: Position(position),
-            prev: None,
-            epoch: Epoch(0),
-            id: EntryId::from_bytes([0; 16]),
-            sender: UserId::new("alice").unwrap(),
-            client_id: ClientId::new("1").unwrap(),
-            body: Body::Delete {
-                target: EntryId::from_bytes([0; 16]),
-            },
-            incarnation: 1,
-            relocated: false,
-        };
+        let conversation = ConversationId::from_bytes([1; 16]);
+        let entry = samples::entry(conversation, position, "hello".into());
         EventBody::Entry(Arc::new(entry)).into()
     }
 
